@@ -1,0 +1,51 @@
+"""The `occflow` command: one module per subcommand, imported when it is asked for.
+
+A subcommand module has `add_arguments(parser)` and `run(args)`; its docstring is its help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from occflow_ros import __version__
+from occflow_ros.errors import OccflowError
+
+COMMANDS = {
+    "bench": "measure the numbers that the project states",
+    "config": "print a resolved configuration",
+    "demo": "replay a drive through the real node over DDS and write a report",
+    "synth": "write a synthetic driving scene",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand; returns the exit status (0 done, 1 failed, 2 bad usage, 130 Ctrl-C)."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(arguments[0] if arguments else None)
+    args = parser.parse_args(arguments)
+    try:
+        return args.run(args) or 0
+    except OccflowError as error:
+        print(f"occflow: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser(command: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="occflow", description="Occupancy and flow from cameras, without 3D labels."
+    )
+    parser.add_argument("--version", action="version", version=f"occflow {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary)
+        if name == command:
+            module = importlib.import_module(f"occflow_ros.cli.{name}")
+            subparser.description = module.__doc__
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    return parser

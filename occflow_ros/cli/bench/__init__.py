@@ -1,0 +1,57 @@
+"""Measure the numbers that the project states, on this machine, and print them as a table.
+
+A suite is a module of this package with `measure(options)`, which yields measurements.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from occflow_ros.cli.bench.measurement import Measurement, Options
+from occflow_ros.cli.config import add_config_argument, resolve
+
+SUITES = ("network", "synth", "messages")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("suite", nargs="?", choices=SUITES, help="one suite (default: all)")
+    add_config_argument(parser)
+    parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
+    parser.add_argument("--repeat", type=int, default=20, help="timed runs (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
+
+
+def run(args: argparse.Namespace) -> None:
+    options = Options(config=resolve(args.config), device=args.device, repeat=args.repeat)
+    print(f"{machine(options.device)}\n")
+    measurements = []
+    for measurement in _measure([args.suite] if args.suite else SUITES, options):
+        print(measurement.row(), flush=True)
+        measurements.append(measurement)
+    if args.json:
+        rows = [asdict(measurement) for measurement in measurements]
+        args.json.write_text(
+            json.dumps({"machine": machine(options.device), "measurements": rows}, indent=2) + "\n"
+        )
+
+
+def machine(device: str) -> str:
+    """One line that names what the numbers were measured on."""
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
+    return (
+        f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"Python {platform.python_version()}"
+    )
+
+
+def _measure(suites: tuple[str, ...] | list[str], options: Options) -> Iterator[Measurement]:
+    for suite in suites:
+        yield from importlib.import_module(f"occflow_ros.cli.bench.{suite}").measure(options)

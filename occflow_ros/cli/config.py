@@ -1,0 +1,33 @@
+"""Print a resolved configuration: a preset, or a YAML file with what it leaves to the preset."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from occflow_ros import config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_argument(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    print(config.dump(resolve(args.config)), end="")
+
+
+def add_config_argument(parser: argparse.ArgumentParser) -> None:
+    """The `--config` option that every command taking a configuration shares."""
+    parser.add_argument(
+        "--config",
+        default="nano",
+        metavar="PRESET|FILE",
+        help=f"a preset ({', '.join(config.PRESETS)}) or a YAML file (default: %(default)s)",
+    )
+
+
+def resolve(preset_or_file: str) -> config.Config:
+    """Configuration that `--config` names; raises ConfigError."""
+    if preset_or_file in config.PRESETS:
+        return config.preset(preset_or_file)
+    return config.load(Path(preset_or_file))

@@ -1,0 +1,192 @@
+"""Typed configuration: every default lives here, and only here.
+
+ROS parameters, command-line help and the dumped YAML derive from these types. A YAML file names a
+preset and what differs from it; an unknown key fails by name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from occflow_ros.errors import ConfigError
+from occflow_ros.structures import VoxelGrid
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class GridConfig(_Section):
+    """Where the output voxels lie in the ego frame."""
+
+    lower_m: tuple[float, float, float] = (-40.0, -40.0, -1.0)
+    upper_m: tuple[float, float, float] = (40.0, 40.0, 5.4)
+    shape: tuple[int, int, int] = (200, 200, 16)
+
+    @property
+    def voxels(self) -> VoxelGrid:
+        """The output grid."""
+        return VoxelGrid(self.lower_m, self.upper_m, self.shape)
+
+
+class BackboneConfig(_Section):
+    """ConvNeXt; the defaults are ConvNeXt-Base."""
+
+    depths: tuple[int, int, int, int] = (3, 3, 27, 3)
+    widths: tuple[int, int, int, int] = (128, 256, 512, 1024)
+
+
+class LifterConfig(_Section):
+    """TPV encoder, equations 2 and 3."""
+
+    layers: int = Field(4, ge=1, description="TPV encoder layers")
+    heads: int = Field(6, ge=1, description="attention heads")
+    cross_plane_points: int = Field(12, ge=1, description="sampling points across planes")
+    image_points_hw: int = Field(48, ge=1, description="image points per query of the HW plane")
+    image_points_zh: int = Field(48, ge=1, description="image points per query of the ZH plane")
+    image_points_wz: int = Field(8, ge=1, description="image points per query of the WZ plane")
+    ffn_ratio: float = Field(2.0, gt=0, description="width of the FFN over the channels")
+
+
+class TemporalConfig(_Section):
+    """Temporal fusion, equations 4 to 6 and Algorithm 1."""
+
+    history: int = Field(2, ge=0, description="past volumes that are fused")
+    heads: int = Field(6, ge=1, description="attention heads")
+    points: int = Field(8, ge=1, description="sampling points")
+
+
+class ModelConfig(_Section):
+    """The network; the defaults are the paper's nuScenes setting."""
+
+    grid: GridConfig = GridConfig()
+    image_hw_px: tuple[int, int] = (512, 1408)
+    backbone: BackboneConfig = BackboneConfig()
+    channels: int = Field(192, ge=1, description="channels C of pyramid, planes and volumes")
+    lifter: LifterConfig = LifterConfig()
+    temporal: TemporalConfig = TemporalConfig()
+    refiner_blocks: tuple[int, int, int] = (1, 2, 4)
+    head_hidden: int = Field(64, ge=1, description="hidden width of the SDF and flow MLPs")
+    sharpness_per_m: float = Field(10.0, gt=0, description="occupancy probability is σ(−ξ·sdf)")
+    level_m: float = Field(0.1, description="occupied where sdf ≤ this")
+    interval_s: float = Field(0.5, gt=0, description="time over which the flow is a displacement")
+
+
+class StreamConfig(_Section):
+    """When history may be used. What it may not be used for is a visible reset."""
+
+    max_gap_s: float = Field(1.5, gt=0, description="a longer gap between frames resets the history")
+    max_jump_m: float = Field(25.0, gt=0, description="a longer step of the ego resets the history")
+
+
+class CameraTopicConfig(_Section):
+    """How the images of the cameras arrive."""
+
+    names: tuple[str, ...] = Field(("cam_front",), min_length=1, description="cameras of the rig")
+    image_topic: str = Field("{name}/image_raw", description="topic of a camera's images")
+    info_topic: str = Field("{name}/camera_info", description="topic of a camera's CameraInfo")
+    compressed: bool = Field(False, description="subscribe CompressedImage on image_topic/compressed")
+    reliable: bool = Field(False, description="reliable instead of best-effort subscriptions")
+    reference: str = Field("", description="camera whose stamp is the set's; empty: the first")
+    queue_size: int = Field(10, ge=1, description="images kept for synchronisation, per camera")
+    tolerance_s: float = Field(0.1, gt=0, description="largest spread of stamps in one set")
+
+
+class NodeConfig(_Section):
+    """The ROS node."""
+
+    cameras: CameraTopicConfig = CameraTopicConfig()
+    fixed_frame: str = Field("odom", description="frame in which ego motion is measured")
+    base_frame: str = Field("base_link", description="ego frame")
+    tf_wait_s: float = Field(0.2, ge=0, description="wait for a transform before a set is dropped")
+    costmap_z_m: tuple[float, float] = Field((0.3, 2.5), description="heights that block the way")
+    flow_min_mps: float = Field(0.5, ge=0, description="slower voxels get no arrow")
+    max_arrows: int = Field(2000, ge=0, description="arrows in flow/markers at most")
+
+
+class Config(_Section):
+    """Everything that one run needs."""
+
+    model: ModelConfig = ModelConfig()
+    stream: StreamConfig = StreamConfig()
+    node: NodeConfig = NodeConfig()
+
+
+NANO = ModelConfig(
+    grid=GridConfig(shape=(100, 100, 8)),
+    image_hw_px=(128, 352),
+    backbone=BackboneConfig(depths=(2, 2, 4, 2), widths=(32, 64, 128, 256)),
+    channels=48,
+    lifter=LifterConfig(
+        layers=2,
+        heads=4,
+        cross_plane_points=4,
+        image_points_hw=8,
+        image_points_zh=8,
+        image_points_wz=8,
+    ),
+    temporal=TemporalConfig(heads=4, points=4),
+    refiner_blocks=(1, 1, 1),
+    head_hidden=32,
+)
+
+PRESETS: dict[str, Config] = {"nano": Config(model=NANO)}
+
+
+def preset(name: str) -> Config:
+    """A named configuration; raises ConfigError where the name is unknown."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset: expected one of {sorted(PRESETS)}, got {name!r}")
+    return PRESETS[name]
+
+
+def parse(values: dict[str, Any]) -> Config:
+    """Configuration from plain values: optional `preset`, then what differs from it.
+
+    Raises:
+        ConfigError: names each unknown key and each value out of range.
+    """
+    values = dict(values)
+    base = preset(values.pop("preset", "nano")).model_dump()
+    try:
+        return Config.model_validate(_merge(base, values))
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(item) for item in error.errors())) from None
+
+
+def load(path: Path) -> Config:
+    """Configuration from a YAML file; raises ConfigError with the file's name."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
+    try:
+        return parse(values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def dump(config: Config) -> str:
+    """The whole resolved configuration as YAML; `load` reads it back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if nested else value
+    return merged
+
+
+def _explain(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{where}: unknown key"
+    return f"{where}: {item['msg']}, got {item['input']!r}"

@@ -1,0 +1,1 @@
+"""Drives on disk: recording folders, nuScenes, and the synthetic world."""

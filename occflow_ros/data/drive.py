@@ -1,0 +1,152 @@
+"""A recorded drive, whatever format it lies in: calibrated cameras and camera sets in time order.
+
+Every loader returns a `Drive`; replay, training and evaluation read nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from occflow_ros.geometry.rectification import DistortionModel
+from occflow_ros.geometry.se3 import Array, check_rigid
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """One calibrated camera as it was recorded.
+
+    Args:
+        name: key of its images in each set, and its ROS namespace.
+        width_px: image width.
+        height_px: image height.
+        K: (3, 3) intrinsics in pixels.
+        base_T_camera: (4, 4) optical frame to base.
+        distortion: OpenCV coefficients, empty for a pinhole image.
+        distortion_model: how the coefficients are read.
+    """
+
+    name: str
+    width_px: int
+    height_px: int
+    K: Array
+    base_T_camera: Array
+    distortion: tuple[float, ...] = ()
+    distortion_model: DistortionModel = "plumb_bob"
+
+    def __post_init__(self) -> None:
+        if self.K.shape != (3, 3) or self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
+            raise ValueError(f"{self.name}: expected a 3x3 K with positive focal lengths")
+        if self.width_px < 1 or self.height_px < 1:
+            raise ValueError(f"{self.name}: expected a positive image size")
+        check_rigid(self.base_T_camera)
+
+
+@dataclass(frozen=True, slots=True)
+class SensorFile:
+    """One image or sweep on disk.
+
+    Args:
+        path: the file.
+        stamp_ns: when it was taken.
+        odom_T_base: (4, 4) pose of the base at that time.
+    """
+
+    path: Path
+    stamp_ns: int
+    odom_T_base: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An annotated object.
+
+    Args:
+        id: the same over the frames of a drive where the source tracks objects.
+        category: name in the source's own terms.
+        base_T_box: (4, 4) box frame (origin at the centre, x forward) to base.
+        size_lwh_m: length, width, height.
+        velocity_mps: (x, y) over ground in base axes, None where unknown.
+    """
+
+    id: str
+    category: str
+    base_T_box: Array
+    size_lwh_m: tuple[float, float, float]
+    velocity_mps: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSet:
+    """Everything that belongs to one reference time.
+
+    Args:
+        stamp_ns: reference time.
+        odom_T_base: (4, 4) pose of the base at that time.
+        images: by camera name; a camera may be missing.
+        lidar: the sweep, where there is one.
+        boxes: annotated objects, None where the set is not annotated.
+        occupancy: file of the true occupancy (`occflow_ros.data.truth`), where there is one.
+    """
+
+    stamp_ns: int
+    odom_T_base: Array
+    images: Mapping[str, SensorFile]
+    lidar: SensorFile | None = None
+    boxes: tuple[Box, ...] | None = None
+    occupancy: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """A recorded drive.
+
+    Args:
+        name: of the drive or scene.
+        cameras: by name, in the order in which the network gets them.
+        sets: in time order.
+        base_T_lidar: (4, 4), None where there is no LiDAR.
+        fixed_frame: name of the frame in which poses are given.
+        base_frame: name of the ego frame.
+        licence: of the data.
+        notes: what a user should know.
+
+    Raises:
+        ValueError: where sets are out of order or name a camera that is not calibrated.
+    """
+
+    name: str
+    cameras: Mapping[str, Camera]
+    sets: tuple[CameraSet, ...]
+    base_T_lidar: Array | None = None
+    fixed_frame: str = "odom"
+    base_frame: str = "base_link"
+    licence: str = ""
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        stamps = [camera_set.stamp_ns for camera_set in self.sets]
+        if any(later <= earlier for earlier, later in zip(stamps, stamps[1:])):
+            raise ValueError(f"{self.name}: expected camera sets in increasing time order")
+        unknown = {name for s in self.sets for name in s.images} - set(self.cameras)
+        if unknown:
+            raise ValueError(f"{self.name}: images of cameras without calibration: {unknown}")
+
+
+@dataclass(frozen=True, slots=True)
+class OccupancyTruth:
+    """True occupancy and motion at one reference time.
+
+    Args:
+        semantics: (X, Y, Z) uint8 class of each voxel (`occflow_ros.data.classes`), FREE where empty.
+        velocity_mps: (X, Y, Z, 2) float32 over ground along ego x and y, zero where static or free.
+        observed: (X, Y, Z) bool, False where no camera of the set sees the voxel.
+    """
+
+    semantics: npt.NDArray[np.uint8]
+    velocity_mps: npt.NDArray[np.float32]
+    observed: npt.NDArray[np.bool_]

@@ -1,0 +1,1 @@
+"""What turns frames into occupancy flow, one at a time or in clips."""
