@@ -18,7 +18,7 @@ setup:  ## make .venv, install the dependencies and ROS 2, build with colcon
 	@$(PYTHON) tools/setup.py
 
 test: setup  ## run all tests
-	@$(ENV) && ROS_DOMAIN_ID=$${ROS_DOMAIN_ID:-91} python -m pytest $(ARGS)
+	@$(ENV) && python -m pytest $(ARGS)
 
 demo: setup  ## replay a synthetic drive through the node and write out/demo/report.html
 	@$(ENV) && occflow demo $(ARGS)

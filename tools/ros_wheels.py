@@ -1,7 +1,7 @@
 """Make a virtual environment with the ROS 2 wheels from PyPI a complete ament prefix.
 
 The wheels carry the paths of the Python they were built with, and no setup files. Both repairs are
-idempotent. Run it with the interpreter of the virtual environment: `.venv/bin/python ros_wheels.py`.
+idempotent. Run it with the virtual environment's own interpreter.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Set the working copy up: virtual environment, dependencies, ROS 2, colcon build.
 
-The Makefile runs it with any Python 3.11 or 3.12 and nothing but the standard library. A stage leaves
-a stamp that digests its inputs once it ended well, so a second run does nothing and an interrupted
-one goes on where it stopped.
+The Makefile runs it with any Python 3.11 or 3.12 and nothing but the standard library. Once a stage
+ended well, it leaves a stamp that digests its inputs: a second run does nothing, an interrupted one
+goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ INSTALLED_TREES = ("config", "launch", "msg", "occflow_ros", "rviz", "scripts", 
 BUILD_DEFINITIONS = {"CMakeLists.txt", "package.xml", "setup.cfg", "setup.py"}
 INDEX_UNREACHABLE = re.compile(
     r"Max retries exceeded|NewConnectionError|ConnectTimeoutError|ReadTimeoutError|ProxyError"
-    r"|SSLError|Name or service not known|Temporary failure in name resolution"
+    r"|SSLError|not a trusted or secure host|Name or service not known"
+    r"|Temporary failure in name resolution"
 )
 
 
@@ -129,7 +130,9 @@ def requirements() -> list[str]:
     declared = configparser.ConfigParser()
     declared.read(ROOT / "setup.cfg", encoding="utf-8")
     sections = (("options", "install_requires"), ("options.extras_require", "dev"))
-    return [line for section, key in sections for line in declared[section][key].split("\n") if line]
+    return [
+        line for section, key in sections for line in declared[section][key].split("\n") if line
+    ]
 
 
 def requirements_beside_ros() -> list[str]:
@@ -206,8 +209,10 @@ def run_logged(command: list[str], name: str) -> None:
             show_live(line)
     show_live("")
     if process.returncode != 0:
-        errors = [line for line in lines if line.lower().startswith(("error", "failed"))] or lines
-        reason = errors[-1] if errors else f"exit status {process.returncode}"
+        errors = [line for line in lines if line.lower().startswith(("error", "failed"))] or lines[
+            -1:
+        ]
+        reason = errors[0] if errors else f"exit status {process.returncode}"
         raise SetupError(f"{name} failed: {reason} (details: {log_path})")
 
 
