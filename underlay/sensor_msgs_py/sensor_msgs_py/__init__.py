@@ -1,0 +1,1 @@
+"""Helpers for sensor_msgs messages."""
