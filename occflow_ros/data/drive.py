@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from occflow_ros.geometry.rectification import DistortionModel
-from occflow_ros.geometry.se3 import Array, check_rigid
+from occflow_ros.data.classes import FREE
+from occflow_ros.geometry.rectification import DistortionModel, check_distortion
+from occflow_ros.geometry.se3 import Array, check_rigid, inverse, transform_points
+from occflow_ros.structures import VoxelGrid
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,17 @@ class Camera:
     distortion_model: DistortionModel = "plumb_bob"
 
     def __post_init__(self) -> None:
-        if self.K.shape != (3, 3) or self.K[0, 0] <= 0 or self.K[1, 1] <= 0:
-            raise ValueError(f"{self.name}: expected a 3x3 K with positive focal lengths")
-        if self.width_px < 1 or self.height_px < 1:
-            raise ValueError(f"{self.name}: expected a positive image size")
-        check_rigid(self.base_T_camera)
+        try:
+            _check_intrinsics(self.K)
+            check_distortion(self.distortion, self.distortion_model)
+            check_rigid(self.base_T_camera)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+        if min(self.width_px, self.height_px) < 1:
+            raise ValueError(
+                f"{self.name}: expected a positive image size,"
+                f" got {self.width_px}x{self.height_px} px"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,12 @@ class Box:
     base_T_box: Array
     size_lwh_m: tuple[float, float, float]
     velocity_mps: tuple[float, float] | None
+
+    def contains(self, points_base_m: Array) -> npt.NDArray[np.bool_]:
+        """Which points (N, 3) in base lie inside, (N,)."""
+        points_box_m = transform_points(inverse(self.base_T_box), points_base_m)
+        inside: npt.NDArray[np.bool_] = np.abs(points_box_m) <= 0.5 * np.array(self.size_lwh_m)
+        return np.logical_and.reduce(inside, axis=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +131,8 @@ class Drive:
         notes: what a user should know.
 
     Raises:
-        ValueError: where sets are out of order or name a camera that is not calibrated.
+        ValueError: where there is no camera, or sets are out of order or name a camera that is not
+            calibrated.
     """
 
     name: str
@@ -129,12 +145,19 @@ class Drive:
     notes: str = ""
 
     def __post_init__(self) -> None:
-        stamps = [camera_set.stamp_ns for camera_set in self.sets]
-        if any(later <= earlier for earlier, later in zip(stamps, stamps[1:])):
-            raise ValueError(f"{self.name}: expected camera sets in increasing time order")
+        if not self.cameras:
+            raise ValueError(f"{self.name}: expected at least one camera")
+        for earlier, later in pairwise(self.sets):
+            if later.stamp_ns <= earlier.stamp_ns:
+                raise ValueError(
+                    f"{self.name}: expected camera sets in increasing time order, got"
+                    f" {later.stamp_ns} ns after {earlier.stamp_ns} ns"
+                )
         unknown = {name for s in self.sets for name in s.images} - set(self.cameras)
         if unknown:
-            raise ValueError(f"{self.name}: images of cameras without calibration: {unknown}")
+            raise ValueError(
+                f"{self.name}: images of cameras without calibration: {sorted(unknown)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +165,50 @@ class OccupancyTruth:
     """True occupancy and motion at one reference time.
 
     Args:
-        semantics: (X, Y, Z) uint8 class of each voxel (`occflow_ros.data.classes`), FREE where empty.
-        velocity_mps: (X, Y, Z, 2) float32 over ground along ego x and y, zero where static or free.
+        semantics: (X, Y, Z) uint8 class of each voxel (`occflow_ros.data.classes`), FREE where
+            empty.
+        velocity_mps: (X, Y, Z, 2) float32 over ground along ego x and y, zero where static or free,
+            NaN where unknown.
         observed: (X, Y, Z) bool, False where no camera of the set sees the voxel.
+        lower_m: smallest corner of the box in the ego frame; the default box is that of Occ3D.
+        upper_m: largest corner of the box.
+
+    Raises:
+        ValueError: where shapes, types or classes are not as above.
     """
 
     semantics: npt.NDArray[np.uint8]
     velocity_mps: npt.NDArray[np.float32]
     observed: npt.NDArray[np.bool_]
+    lower_m: tuple[float, float, float] = (-40.0, -40.0, -1.0)
+    upper_m: tuple[float, float, float] = (40.0, 40.0, 5.4)
+
+    def __post_init__(self) -> None:
+        if self.semantics.ndim != 3 or self.semantics.dtype != np.uint8:
+            raise ValueError(
+                "semantics: expected (X, Y, Z) uint8,"
+                f" got {self.semantics.shape} {self.semantics.dtype}"
+            )
+        shape = self.semantics.shape
+        if self.velocity_mps.shape != (*shape, 2):
+            raise ValueError(f"velocity: expected {(*shape, 2)}, got {self.velocity_mps.shape}")
+        if self.observed.shape != shape or self.observed.dtype != np.bool_:
+            raise ValueError(f"observed: expected {shape} bool, got {self.observed.shape}")
+        if (highest := int(self.semantics.max(initial=0))) > FREE:
+            raise ValueError(f"semantics: expected classes 0 to {FREE}, got {highest}")
+        _ = self.grid  # checks the box
+
+    @property
+    def grid(self) -> VoxelGrid:
+        """Where the voxels lie."""
+        x, y, z = self.semantics.shape
+        return VoxelGrid(self.lower_m, self.upper_m, (x, y, z))
+
+
+def _check_intrinsics(K: Array) -> None:
+    if K.shape != (3, 3) or not np.isfinite(K).all():
+        raise ValueError(f"K: expected 3x3 finite numbers, got {K.tolist()}")
+    if min(K[0, 0], K[1, 1]) <= 0 or K[2].tolist() != [0.0, 0.0, 1.0]:
+        raise ValueError(
+            f"K: expected positive focal lengths and a last row 0 0 1, got {K.tolist()}"
+        )

@@ -38,8 +38,7 @@ class ImageFit:
         """Size after scaling, before cutting."""
         ratio = max(out / size for out, size in zip(self.target_hw_px, self.source_hw_px))
         height, width = (
-            max(out, round(size * ratio))
-            for out, size in zip(self.target_hw_px, self.source_hw_px)
+            max(out, round(size * ratio)) for out, size in zip(self.target_hw_px, self.source_hw_px)
         )
         return height, width
 

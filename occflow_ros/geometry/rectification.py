@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import cv2
@@ -12,13 +13,20 @@ from occflow_ros.geometry.camera import Array, Image
 
 DistortionModel = Literal["plumb_bob", "rational_polynomial", "equidistant"]
 
+_COEFFICIENTS: dict[DistortionModel, tuple[int, ...]] = {
+    "plumb_bob": (4, 5, 8, 12, 14),
+    "rational_polynomial": (4, 5, 8, 12, 14),
+    "equidistant": (4,),
+}
+
 
 class Rectifier:
     """Removes lens distortion; the pinhole image keeps size and intrinsics K of the source.
 
     Args:
         K: (3, 3) intrinsics in pixels.
-        distortion: OpenCV coefficients; empty or all zero means the image is a pinhole image.
+        distortion: OpenCV coefficients; empty means the image is a pinhole image, and so does all
+            zero except in the equidistant model, where it is an ideal fisheye lens.
         height_px: image height.
         width_px: image width.
         model: how the coefficients are read; `equidistant` is OpenCV's fisheye model.
@@ -46,17 +54,24 @@ class Rectifier:
         return cv2.remap(image, *self._maps, interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]
 
 
+def check_distortion(coefficients: Sequence[float], model: DistortionModel) -> None:
+    """Raise ValueError unless the model takes this number of finite coefficients, or none."""
+    counts = _COEFFICIENTS[model]
+    if len(coefficients) not in (0, *counts) or not np.isfinite(coefficients).all():
+        raise ValueError(
+            f"distortion: expected none or {counts} finite {model} coefficients,"
+            f" got {list(coefficients)}"
+        )
+
+
 def _undistortion_maps(
     K: Array, distortion: Array, size_wh_px: tuple[int, int], model: DistortionModel
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    if not distortion.any():
+    check_distortion(distortion.tolist(), model)
+    if not distortion.size or (model != "equidistant" and not distortion.any()):
         return None
     if model == "equidistant":
-        if distortion.size != 4:
-            raise ValueError(f"equidistant: expected 4 coefficients, got {distortion.size}")
         return cv2.fisheye.initUndistortRectifyMap(
             K, distortion, np.eye(3), K, size_wh_px, cv2.CV_16SC2
         )
-    if distortion.size not in (4, 5, 8, 12, 14):
-        raise ValueError(f"{model}: expected 4, 5, 8, 12 or 14 coefficients, got {distortion.size}")
     return cv2.initUndistortRectifyMap(K, distortion, None, K, size_wh_px, cv2.CV_16SC2)

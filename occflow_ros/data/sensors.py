@@ -1,0 +1,221 @@
+"""Images and LiDAR sweeps on disk, and the frame the network takes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from occflow_ros.data.drive import Camera, CameraSet, Drive, SensorFile
+from occflow_ros.engine.assemble import View, assemble_frame
+from occflow_ros.errors import DataError
+from occflow_ros.geometry.camera import Image
+from occflow_ros.geometry.rectification import DistortionModel, Rectifier
+from occflow_ros.geometry.se3 import Array
+from occflow_ros.structures import Frame
+
+Points = npt.NDArray[np.float32]
+
+NUSCENES_LIDAR_COLUMNS = 5
+
+_ENCODING: dict[str, tuple[int, ...]] = {".jpg": (cv2.IMWRITE_JPEG_QUALITY, 95), ".png": ()}
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_END_MARKERS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
+
+
+def read_image(path: Path) -> Image:
+    """JPEG or PNG to (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: where the file is missing, cut short or no image.
+    """
+    return decode_image(_read_bytes(path, "image"), str(path))
+
+
+def decode_image(data: bytes, where: str) -> Image:
+    """The bytes of a JPEG or PNG to (H, W, 3) uint8 RGB; `where` names them in errors.
+
+    Raises:
+        DataError: where they are cut short or no image.
+    """
+    marker = _END_MARKERS.get(data[:2])
+    if marker is None:
+        raise DataError(f"{where}: expected a JPEG or PNG image, got {len(data)} bytes of no such")
+    whole = marker in data[len(data) // 2 :]  # decoders fill what is missing with grey
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED) if whole else None
+    if image is None:
+        raise DataError(f"{where}: expected a whole image, got a corrupt one of {len(data)} bytes")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def write_image(path: Path, image: Image) -> None:
+    """(H, W, 3) uint8 RGB to the format of the path's suffix (.jpg or .png)."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    _, data = cv2.imencode(path.suffix, bgr, _ENCODING[path.suffix])
+    path.write_bytes(data.tobytes())
+
+
+def read_lidar(path: Path) -> Points:
+    """Points (N, 3) of a sweep in metres in the LiDAR frame, rows that are not finite left out.
+
+    Reads `.npy` (N, 3 or more) float16 or float32 and nuScenes' `.pcd.bin` (N, 5) float32.
+
+    Raises:
+        DataError: where the file is missing, corrupt or of another shape or type.
+    """
+    values = _read_nuscenes_lidar(path) if path.name.endswith(".pcd.bin") else _read_npy(path)
+    points = values[:, :3].astype(np.float32)
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def write_lidar(path: Path, points_m: Points) -> None:
+    """Points (N, 3) to `.npy` float32, or to `.pcd.bin` with intensity and ring zero."""
+    points_m = np.asarray(points_m, dtype=np.float32)
+    if path.name.endswith(".pcd.bin"):
+        padding = ((0, 0), (0, NUSCENES_LIDAR_COLUMNS - 3))
+        np.pad(points_m[:, :3], padding).tofile(path)
+    else:
+        np.save(path, points_m)
+
+
+def load_view(camera: Camera, image_file: SensorFile) -> View:
+    """One image, its lens distortion removed, with where its camera was.
+
+    Raises:
+        DataError: where the image cannot be read or has another size than the calibration.
+    """
+    image = read_image(image_file.path)
+    return rectified_view(camera, image, image_file.odom_T_base, str(image_file.path))
+
+
+def rectified_view(camera: Camera, image: Image, odom_T_base: Array, where: str) -> View:
+    """An image (H, W, 3) of a camera with its lens distortion removed; `where` names it in errors.
+
+    Raises:
+        DataError: where the image has another size than the calibration.
+    """
+    expected = (camera.height_px, camera.width_px)
+    if image.shape[:2] != expected:
+        raise DataError(
+            f"{where}: expected {expected[1]}x{expected[0]} px as {camera.name} is"
+            f" calibrated, got {image.shape[1]}x{image.shape[0]} px"
+        )
+    return View(
+        image=_rectifier_of(camera)(image),
+        K=camera.K,
+        base_T_camera=camera.base_T_camera,
+        odom_T_base=odom_T_base,
+    )
+
+
+def load_frame(
+    drive: Drive,
+    camera_set: CameraSet,
+    image_hw_px: tuple[int, int],
+    reference: str | None = None,
+) -> Frame:
+    """All images of a set as the network takes them.
+
+    Args:
+        drive: whose calibration holds.
+        camera_set: one of its sets; cameras may be missing.
+        image_hw_px: image size the network takes.
+        reference: camera whose image's stamp and pose are the frame's, as in the node; None takes
+            the set's.
+
+    Raises:
+        DataError: where an image cannot be read, the set has none, or lacks the reference camera.
+    """
+    if not camera_set.images:
+        raise DataError(f"{drive.name}: expected an image in the set at {camera_set.stamp_ns} ns")
+    if reference is not None and reference not in camera_set.images:
+        raise DataError(
+            f"{drive.name}: expected an image of the reference camera {reference} in the set at"
+            f" {camera_set.stamp_ns} ns, got {sorted(camera_set.images)}"
+        )
+    moment = camera_set if reference is None else camera_set.images[reference]
+    return assemble_frame(
+        views={
+            name: load_view(drive.cameras[name], file) for name, file in camera_set.images.items()
+        },
+        camera_names=tuple(drive.cameras),
+        stamp_ns=moment.stamp_ns,
+        odom_T_base=moment.odom_T_base,
+        image_hw_px=image_hw_px,
+    )
+
+
+def check_files_exist(sets: Sequence[CameraSet], where: Path) -> None:
+    """Raise DataError where there is no set or a file of one is missing: how many, which first."""
+    if not sets:
+        raise DataError(f"{where}: expected at least one camera set, got none")
+    files = [path for camera_set in sets for path in _files_of(camera_set)]
+    missing = [path for path in files if not path.is_file()]
+    if missing:
+        raise DataError(f"{missing[0]}: file is missing, as {len(missing)} of {len(files)} are")
+
+
+def _files_of(camera_set: CameraSet) -> list[Path]:
+    files = [image.path for image in camera_set.images.values()]
+    if camera_set.lidar is not None:
+        files.append(camera_set.lidar.path)
+    if camera_set.occupancy is not None:
+        files.append(camera_set.occupancy)
+    return files
+
+
+def _read_bytes(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: {what} is missing") from None
+    except OSError as error:
+        raise DataError(f"{path}: {what} cannot be read: {error.strerror}") from None
+
+
+def _read_nuscenes_lidar(path: Path) -> npt.NDArray:
+    data = _read_bytes(path, "LiDAR sweep")
+    row_bytes = 4 * NUSCENES_LIDAR_COLUMNS
+    if len(data) % row_bytes:
+        raise DataError(
+            f"{path}: expected rows of {NUSCENES_LIDAR_COLUMNS} float32 ({row_bytes} bytes),"
+            f" got {len(data)} bytes"
+        )
+    return np.frombuffer(data, "<f4").reshape(-1, NUSCENES_LIDAR_COLUMNS)
+
+
+def _read_npy(path: Path) -> npt.NDArray:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: LiDAR sweep is missing") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: expected a LiDAR sweep in .npy: {error}") from None
+    if not isinstance(values, np.ndarray) or values.dtype not in (np.float16, np.float32):
+        raise DataError(f"{path}: expected float16 or float32, got {getattr(values, 'dtype', '')}")
+    if values.ndim != 2 or values.shape[1] < 3:
+        raise DataError(f"{path}: expected points (N, 3 or more), got shape {values.shape}")
+    return values
+
+
+def _rectifier_of(camera: Camera) -> Rectifier:
+    return _rectifier(
+        tuple(camera.K.ravel().tolist()),
+        camera.distortion,
+        (camera.height_px, camera.width_px),
+        camera.distortion_model,
+    )
+
+
+@lru_cache(maxsize=64)
+def _rectifier(
+    K: tuple[float, ...],
+    distortion: tuple[float, ...],
+    size_hw_px: tuple[int, int],
+    model: DistortionModel,
+) -> Rectifier:
+    return Rectifier(np.reshape(K, (3, 3)), distortion, *size_hw_px, model)

@@ -1,0 +1,75 @@
+"""Occupancy truth as the `labels.npz` of Occ3D and OpenOcc.
+
+Keys: `semantics` (X, Y, Z) uint8 in the numbers of `occflow_ros.data.classes`, `flow` (X, Y, Z, 2)
+float, velocity in m/s along ego x and y, `mask_camera` (X, Y, Z), non-zero where a camera sees the
+voxel. `lower_m` and `upper_m` (3,) give the box; files without them are on the box of Occ3D.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from occflow_ros.data.drive import OccupancyTruth
+from occflow_ros.errors import DataError
+
+_CORNERS = ("lower_m", "upper_m")
+
+
+def write_truth(path: Path, truth: OccupancyTruth) -> None:
+    """Write one file; velocities are kept as float16, as OpenOcc has them."""
+    np.savez_compressed(
+        path,
+        semantics=truth.semantics,
+        flow=truth.velocity_mps.astype(np.float16),
+        mask_camera=truth.observed,
+        lower_m=np.array(truth.lower_m),
+        upper_m=np.array(truth.upper_m),
+    )
+
+
+def read_truth(path: Path) -> OccupancyTruth:
+    """Read one file.
+
+    Without `mask_camera` every voxel counts as observed; without `flow` (Occ3D has none) all
+    velocities are NaN, which is to say unknown.
+
+    Raises:
+        DataError: where the file is missing, corrupt, or holds other shapes or classes.
+    """
+    arrays = _load(path)
+    if "semantics" not in arrays:
+        raise DataError(f"{path}: expected the key semantics, got {sorted(arrays)}")
+    shape = arrays["semantics"].shape
+    flow = arrays.get("flow", np.full((*shape, 2), np.nan))
+    observed = arrays.get("mask_camera", np.ones(shape))
+    try:
+        box = {name: _corner(name, arrays[name]) for name in _CORNERS if name in arrays}
+        return OccupancyTruth(
+            semantics=arrays["semantics"],
+            velocity_mps=flow.astype(np.float32),
+            observed=observed.astype(bool),
+            **box,
+        )
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _load(path: Path) -> dict[str, npt.NDArray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except FileNotFoundError:
+        raise DataError(f"{path}: occupancy truth is missing") from None
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: expected an npz of occupancy truth: {error}") from None
+
+
+def _corner(name: str, values: npt.NDArray) -> tuple[float, float, float]:
+    if values.shape != (3,):
+        raise ValueError(f"{name}: expected 3 numbers, got shape {values.shape}")
+    x, y, z = values.tolist()
+    return x, y, z
