@@ -28,6 +28,7 @@ STAMPS = VENV / ".occflow_setup"
 CONSTRAINTS = ROOT / "constraints.txt"
 ROS_REQUIREMENTS = ROOT / "tools" / "ros-jazzy.txt"
 ROS_WHEELS = ROOT / "tools" / "ros_wheels.py"
+NUSCENES_DEVKIT = "nuscenes-devkit"  # without its requirements: numpy < 2, which tables do not need
 PYTHON_VERSIONS = ((3, 11), (3, 12))
 COLCON_OUTPUT = ("build", "install", "log")
 INSTALLED_TREES = ("config", "launch", "msg", "occflow_ros", "rviz", "scripts", "underlay")
@@ -108,6 +109,7 @@ def install_dependencies(ros_sourced: bool) -> None:
         pip_install("-c", str(sourced_constraints()), *requirements_beside_ros())
         return
     pip_install("-c", str(CONSTRAINTS), *requirements(), "-r", str(ROS_REQUIREMENTS))
+    pip_install("-c", str(CONSTRAINTS), "--no-deps", NUSCENES_DEVKIT)
     run_logged([str(PYTHON), str(ROS_WHEELS)], "ros_wheels")
 
 
