@@ -1,0 +1,117 @@
+"""Render a synthetic driving scene and write it as a nuScenes data set or a recording folder."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import get_args
+
+from tqdm import tqdm
+
+from occflow_ros.data.capture import CapturedSet
+from occflow_ros.data.synthetic.write import DriveFormat, SceneOptions, Truth, write_synthetic
+
+_DEFAULTS = SceneOptions()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `occflow synth`."""
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument(
+        "--format",
+        choices=get_args(DriveFormat),
+        default="nuscenes",
+        help="what is written (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=_DEFAULTS.seed, help="of the world (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--frames",
+        type=_positive,
+        default=_DEFAULTS.keyframes,
+        metavar="N",
+        help="annotated camera sets (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rate-hz",
+        type=_positive_number,
+        default=_DEFAULTS.rate_hz,
+        metavar="HZ",
+        help="of the annotated sets (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=_image_size,
+        default=_DEFAULTS.image_hw_px,
+        metavar="HxW",
+        help="of the images in pixels (default: {}x{})".format(*_DEFAULTS.image_hw_px),
+    )
+    parser.add_argument(
+        "--sweeps",
+        type=_count,
+        default=_DEFAULTS.sweeps,
+        metavar="N",
+        help="sets without annotation between two annotated ones (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--truth",
+        choices=get_args(Truth),
+        default=_DEFAULTS.truth,
+        help="occupancy of each annotated set, or also depth, optical flow and masks of each image"
+        " (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device", default=_DEFAULTS.device, help="torch device (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the folder where it is not empty"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the scene; raises OutputError."""
+    options = SceneOptions(
+        seed=args.seed,
+        keyframes=args.frames,
+        rate_hz=args.rate_hz,
+        image_hw_px=args.image_size,
+        sweeps=args.sweeps,
+        truth=args.truth,
+        device=args.device,
+    )
+    write_synthetic(args.out, args.format, options, args.overwrite, progress=_bar)
+    print(f"wrote {args.out} ({args.format}, {options.num_sets} camera sets)")
+
+
+def _bar(sets: Iterator[CapturedSet], total: int) -> Iterable[CapturedSet]:
+    return tqdm(sets, total=total, desc="rendering", unit="set")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected at least 0, got {text}")
+    return value
+
+
+def _positive_number(text: str) -> float:
+    value = float(text)
+    if not value > 0.0:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
+    return value
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit() and min(int(height), int(width)) >= 8):
+        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH of at least 8x8, got {text!r}")
+    return int(height), int(width)
