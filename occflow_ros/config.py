@@ -7,13 +7,24 @@ preset and what differs from it; an unknown key fails by name.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from occflow_ros.errors import ConfigError
 from occflow_ros.structures import VoxelGrid
+from occflow_ros.validation import explain
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class _Section(BaseModel):
@@ -57,7 +68,8 @@ class TemporalConfig(_Section):
 
     history: int = Field(2, ge=0, description="past volumes that are fused")
     heads: int = Field(6, ge=1, description="attention heads")
-    points: int = Field(8, ge=1, description="sampling points")
+    points: int = Field(8, ge=1, description="sampling points per frame")
+    beta: float = Field(0.5, description="β at the start, the weight of what attention adds")
 
 
 class ModelConfig(_Section):
@@ -70,17 +82,29 @@ class ModelConfig(_Section):
     lifter: LifterConfig = LifterConfig()
     temporal: TemporalConfig = TemporalConfig()
     refiner_blocks: tuple[int, int, int] = (1, 2, 4)
+    output_channels: int = Field(64, ge=1, description="channels at the output resolution")
     head_hidden: int = Field(64, ge=1, description="hidden width of the SDF and flow MLPs")
     sharpness_per_m: float = Field(10.0, gt=0, description="occupancy probability is σ(−ξ·sdf)")
     level_m: float = Field(0.1, description="occupied where sdf ≤ this")
     interval_s: float = Field(0.5, gt=0, description="time over which the flow is a displacement")
 
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> ModelConfig:
+        if any(count % 2 for count in self.grid.shape):
+            raise ValueError(f"grid.shape: expected even numbers, got {self.grid.shape}")
+        for name, heads in (("lifter", self.lifter.heads), ("temporal", self.temporal.heads)):
+            if self.channels % heads:
+                raise ValueError(
+                    f"channels: expected a multiple of {name}.heads = {heads}, got {self.channels}"
+                )
+        return self
+
 
 class StreamConfig(_Section):
     """When history may be used. What it may not be used for is a visible reset."""
 
-    max_gap_s: float = Field(1.5, gt=0, description="a longer gap between frames resets the history")
-    max_jump_m: float = Field(25.0, gt=0, description="a longer step of the ego resets the history")
+    max_gap_s: float = Field(1.5, gt=0, description="longer gaps between frames clear history")
+    max_jump_m: float = Field(25.0, gt=0, description="longer steps of the ego clear history")
 
 
 class CameraTopicConfig(_Section):
@@ -89,11 +113,37 @@ class CameraTopicConfig(_Section):
     names: tuple[str, ...] = Field(("cam_front",), min_length=1, description="cameras of the rig")
     image_topic: str = Field("{name}/image_raw", description="topic of a camera's images")
     info_topic: str = Field("{name}/camera_info", description="topic of a camera's CameraInfo")
-    compressed: bool = Field(False, description="subscribe CompressedImage on image_topic/compressed")
+    compressed: bool = Field(False, description="subscribe to image_topic/compressed")
     reliable: bool = Field(False, description="reliable instead of best-effort subscriptions")
     reference: str = Field("", description="camera whose stamp is the set's; empty: the first")
     queue_size: int = Field(10, ge=1, description="images kept for synchronisation, per camera")
     tolerance_s: float = Field(0.1, gt=0, description="largest spread of stamps in one set")
+
+    @field_validator("names")
+    @classmethod
+    def _names_differ(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("expected each camera once")
+        return names
+
+    @field_validator("image_topic", "info_topic")
+    @classmethod
+    def _topics_differ(cls, topic: str, info: ValidationInfo) -> str:
+        if "{name}" not in topic and len(info.data.get("names", ())) > 1:
+            raise ValueError("expected {name} in the topic of several cameras")
+        return topic
+
+    @field_validator("reference")
+    @classmethod
+    def _reference_exists(cls, reference: str, info: ValidationInfo) -> str:
+        if reference and reference not in info.data.get("names", (reference,)):
+            raise ValueError(f"expected one of the cameras {info.data['names']}")
+        return reference
+
+    @property
+    def reference_name(self) -> str:
+        """Camera whose stamp is the set's."""
+        return self.reference or self.names[0]
 
 
 class NodeConfig(_Section):
@@ -106,6 +156,14 @@ class NodeConfig(_Section):
     costmap_z_m: tuple[float, float] = Field((0.3, 2.5), description="heights that block the way")
     flow_min_mps: float = Field(0.5, ge=0, description="slower voxels get no arrow")
     max_arrows: int = Field(2000, ge=0, description="arrows in flow/markers at most")
+    marker_lifetime_s: float = Field(2.0, ge=0, description="displays forget markers after this")
+
+    @field_validator("costmap_z_m")
+    @classmethod
+    def _band_is_not_empty(cls, z_m: tuple[float, float]) -> tuple[float, float]:
+        if z_m[0] >= z_m[1]:
+            raise ValueError("expected the lower height first")
+        return z_m
 
 
 class Config(_Section):
@@ -131,6 +189,7 @@ NANO = ModelConfig(
     ),
     temporal=TemporalConfig(heads=4, points=4),
     refiner_blocks=(1, 1, 1),
+    output_channels=32,
     head_hidden=32,
 )
 
@@ -144,6 +203,11 @@ def preset(name: str) -> Config:
     return PRESETS[name]
 
 
+def resolve(preset_or_file: str) -> Config:
+    """The named preset, or the configuration in that YAML file; raises ConfigError."""
+    return PRESETS.get(preset_or_file) or load(Path(preset_or_file))
+
+
 def parse(values: dict[str, Any]) -> Config:
     """Configuration from plain values: optional `preset`, then what differs from it.
 
@@ -152,10 +216,15 @@ def parse(values: dict[str, Any]) -> Config:
     """
     values = dict(values)
     base = preset(values.pop("preset", "nano")).model_dump()
+    return validate(Config, _merge(base, values))
+
+
+def validate(kind: type[ModelT], values: dict[str, Any]) -> ModelT:
+    """Settings of one kind from plain values; raises ConfigError naming what is wrong."""
     try:
-        return Config.model_validate(_merge(base, values))
+        return kind.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(item) for item in error.errors())) from None
+        raise ConfigError(explain(error)) from None
 
 
 def load(path: Path) -> Config:
@@ -183,10 +252,3 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         nested = isinstance(value, dict) and isinstance(base.get(key), dict)
         merged[key] = _merge(base[key], value) if nested else value
     return merged
-
-
-def _explain(item: Any) -> str:
-    where = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        return f"{where}: unknown key"
-    return f"{where}: {item['msg']}, got {item['input']!r}"

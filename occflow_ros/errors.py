@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class OccflowError(Exception):
-    """Base of the errors below; the message names the field, file or topic and what was expected."""
+    """The message names the field, file or topic and says what was expected."""
 
 
 class ConfigError(OccflowError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -46,6 +47,7 @@ class VoxelGrid:
 
     @property
     def num_voxels(self) -> int:
+        """Voxels of the whole grid."""
         return self.shape[0] * self.shape[1] * self.shape[2]
 
     def coarsen(self, factor: int) -> VoxelGrid:
@@ -158,11 +160,12 @@ class Clip:
         if not self.frames:
             raise ValueError("expected at least one frame, got none")
         stamps = [frame.stamp_ns for frame in self.frames]
-        if any(later <= earlier for earlier, later in zip(stamps, stamps[1:])):
+        if any(later <= earlier for earlier, later in pairwise(stamps)):
             raise ValueError(f"expected increasing stamps, got {stamps}")
 
     @property
     def current(self) -> Frame:
+        """The newest frame."""
         return self.frames[-1]
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from occflow_ros import config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `occflow config`."""
     add_config_argument(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    print(config.dump(resolve(args.config)), end="")
+    """Print the configuration as YAML."""
+    print(config.dump(config.resolve(args.config)), end="")
 
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +25,3 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
         metavar="PRESET|FILE",
         help=f"a preset ({', '.join(config.PRESETS)}) or a YAML file (default: %(default)s)",
     )
-
-
-def resolve(preset_or_file: str) -> config.Config:
-    """Configuration that `--config` names; raises ConfigError."""
-    if preset_or_file in config.PRESETS:
-        return config.preset(preset_or_file)
-    return config.load(Path(preset_or_file))

@@ -15,13 +15,15 @@ from pathlib import Path
 
 import torch
 
-from occflow_ros.cli.bench.measurement import Measurement, Options
-from occflow_ros.cli.config import add_config_argument, resolve
+from occflow_ros.cli.config import add_config_argument
+from occflow_ros.config import resolve
+from occflow_ros.measurement import Measurement, Options
 
 SUITES = ("network", "synth", "messages")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `occflow bench`."""
     parser.add_argument("suite", nargs="?", choices=SUITES, help="one suite (default: all)")
     add_config_argument(parser)
     parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    """Print a row for each measurement as it is made."""
     options = Options(config=resolve(args.config), device=args.device, repeat=args.repeat)
     print(f"{machine(options.device)}\n")
     measurements = []

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from occflow_ros.cli.bench.measurement import Measurement, Options, time_ms
 from occflow_ros.data.synthetic import (
     lidar_sweep,
     make_world,
@@ -17,6 +16,7 @@ from occflow_ros.data.synthetic import (
     rendering_workers,
 )
 from occflow_ros.data.synthetic.write import OCC3D_GRID
+from occflow_ros.measurement import Measurement, Options, time_ms
 
 _TIME_S = 5.0
 _IMAGE_HW_PX = (128, 352)

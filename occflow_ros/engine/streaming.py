@@ -1,0 +1,133 @@
+"""One camera set after the other to occupancy and flow; node and command line both come here."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from occflow_ros.config import Config
+from occflow_ros.engine.feature_buffer import FeatureBuffer, check_pose, relative_poses
+from occflow_ros.engine.stage_timer import StageTimer
+from occflow_ros.errors import DataError
+from occflow_ros.models.heads import Prediction
+from occflow_ros.models.occflow_net import OccFlowNet
+from occflow_ros.structures import Clip, Frame, OccupancyFlow
+
+
+class OccupancyStream:
+    """The network with its memory.
+
+    Args:
+        network: moved to the device.
+        config: of the network and of the stream.
+        device: torch device.
+    """
+
+    def __init__(
+        self, network: OccFlowNet, config: Config, device: torch.device | str = "cpu"
+    ) -> None:
+        self._device = torch.device(device)
+        self._network = network.to(self._device).eval()
+        self._config = config
+        stream = config.stream
+        self._buffer = FeatureBuffer(
+            config.model.temporal.history, stream.max_gap_s, stream.max_jump_m
+        )
+        self._timer = StageTimer(self._device)
+        self._last_reset: str | None = None
+
+    @property
+    def last_reset(self) -> str | None:
+        """Why the last call of `step` or `reset` cleared the history; None where it did not."""
+        return self._last_reset
+
+    @property
+    def timings_ms(self) -> dict[str, float]:
+        """Time of the last step by stage: preprocess, backbone, lift, temporal, refine, heads."""
+        return self._timer.times_ms
+
+    @property
+    def history_length(self) -> int:
+        """Past volumes that the next step can use."""
+        return len(self._buffer)
+
+    @property
+    def history_bytes(self) -> int:
+        """Memory that the past volumes hold."""
+        return self._buffer.num_bytes
+
+    @property
+    def weights_source(self) -> str:
+        """File of the weights, or that they are untrained."""
+        return self._network.weights_source
+
+    def reset(self, reason: str) -> None:
+        """Forget the past."""
+        self._buffer.clear()
+        self._last_reset = reason
+
+    def step(self, frame: Frame) -> OccupancyFlow:
+        """Predict for one frame from it and from what is remembered.
+
+        Raises:
+            DataError: where the pose is not finite and rigid; the history is cleared.
+        """
+        self._check_pose(frame)
+        self._last_reset = self._buffer.admit(frame)
+        self._timer.clear()
+        with torch.inference_mode(), self._timer.watching(self._network.stages):
+            volume = self._lift(frame)
+            history, past_T_current = self._buffer.seen_from(frame.odom_T_base)
+            prediction = self._network.predict(volume, history, past_T_current.to(self._device))
+        self._buffer.push(frame, volume)
+        return self._to_flow(frame, prediction)
+
+    def forward_clip(self, clip: Clip) -> OccupancyFlow:
+        """Predict for a clip's last frame from the clip alone, as training does.
+
+        Frames older than the configured history are not used; what is remembered is not touched.
+
+        Raises:
+            DataError: where a pose is not finite and rigid.
+        """
+        *past, current = clip.frames[-1 - self._config.model.temporal.history :]
+        for frame in (*past, current):
+            self._check_pose(frame)
+        newest_first = past[::-1]
+        past_T_current = relative_poses(
+            [frame.odom_T_base for frame in newest_first], current.odom_T_base
+        )
+        with torch.inference_mode():
+            history = [self._lift(frame) for frame in newest_first]
+            prediction = self._network.predict(
+                self._lift(current), history, past_T_current.to(self._device)
+            )
+        return self._to_flow(current, prediction)
+
+    def _lift(self, frame: Frame) -> Tensor:
+        with self._timer.stage("preprocess"):
+            rig = frame.rig
+            inputs = [
+                tensor.unsqueeze(0).to(self._device, non_blocking=True)
+                for tensor in (frame.images, rig.K, rig.base_T_camera, rig.present)
+            ]
+        return self._network.lift(*inputs)
+
+    def _check_pose(self, frame: Frame) -> None:
+        try:
+            check_pose(frame.odom_T_base)
+        except ValueError as error:
+            self.reset(f"odom_T_base: {error}")
+            raise DataError(f"odom_T_base of frame {frame.stamp_ns}: {error}") from None
+
+    def _to_flow(self, frame: Frame, prediction: Prediction) -> OccupancyFlow:
+        model = self._config.model
+        return OccupancyFlow(
+            stamp_ns=frame.stamp_ns,
+            grid=model.grid.voxels,
+            sdf_m=prediction.sdf_m[0],
+            flow_m=prediction.flow_m[0],
+            interval_s=model.interval_s,
+            sharpness_per_m=model.sharpness_per_m,
+            level_m=model.level_m,
+        )

@@ -1,0 +1,56 @@
+"""Volumetric SDF and flow fields: two separate two-layer MLPs Θ_s, Θ_f (equation 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from occflow_ros.structures import VoxelGrid
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The two fields of a batch.
+
+    Args:
+        sdf_m: S (B, X, Y, Z) signed distance to the nearest surface, negative inside.
+        flow_m: F (B, X, Y, Z, 2) displacement over one interval along ego x and y.
+    """
+
+    sdf_m: Tensor
+    flow_m: Tensor
+
+
+class Heads(nn.Module):
+    """S = z + Θ_s(V_refine) and F = Θ_f(V_refine).
+
+    Training starts from geometry: the last layers begin near zero, so S is the height over the
+    ground plane z = 0 of the ego frame with empty space above it, and F is zero.
+
+    Args:
+        channels: of V_refine.
+        hidden: hidden width of both MLPs.
+        grid: output voxels.
+    """
+
+    height_m: Tensor
+
+    def __init__(self, channels: int, hidden: int, grid: VoxelGrid) -> None:
+        super().__init__()
+        self.sdf = _mlp(channels, hidden, 1)
+        self.flow = _mlp(channels, hidden, 2)
+        self.register_buffer("height_m", grid.centers_m()[0, 0, :, 2].clone(), persistent=False)
+
+    def forward(self, volume: Tensor) -> Prediction:
+        """V_refine (B, C, X, Y, Z) to both fields."""
+        features = volume.permute(0, 2, 3, 4, 1)  # (B, X, Y, Z, C)
+        residual_m = self.sdf(features).squeeze(-1)
+        return Prediction(sdf_m=self.height_m + residual_m, flow_m=self.flow(features))
+
+
+def _mlp(channels: int, hidden: int, out: int) -> nn.Sequential:
+    last = nn.Linear(hidden, out)
+    nn.init.normal_(last.weight, std=1e-3)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), last)

@@ -1,0 +1,203 @@
+"""Temporal fusion (equations 4 to 6, Algorithm 1 of the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from occflow_ros.models.attention import SamplingHead, place, softmax_over_samples, to_heads
+from occflow_ros.ops.deform_attn import deform_attn
+from occflow_ros.ops.voxel_warp import voxel_warp
+from occflow_ros.structures import VoxelGrid
+
+
+@dataclass(frozen=True, slots=True)
+class BevSlices:
+    """The Z horizontal slices of one volume and their mean, each a bird's-eye map.
+
+    Args:
+        tokens: (B · (Z + 1), X · Y, C), the mean slice last; zero where not seen.
+        seen: (B · (Z + 1), X · Y, 1) bool.
+    """
+
+    tokens: Tensor
+    seen: Tensor
+
+
+class SliceAttention(nn.Module):
+    """DAttn(B_i, {B_j, B_i}) between the slices of two adjacent frames, slice by slice.
+
+    Offsets and weights are predicted from both frames' features at the query. Unseen cells are no
+    data: the attention is renormalised over what was seen, and with nothing seen it is zero.
+
+    Args:
+        channels: C.
+        heads: attention heads.
+        points: samples per head and frame.
+        shape_xy: (X, Y).
+    """
+
+    reference: Tensor
+
+    def __init__(self, channels: int, heads: int, points: int, shape_xy: tuple[int, int]) -> None:
+        super().__init__()
+        self.heads = heads
+        self.shape_xy = shape_xy
+        radii_cells = [float(point + 1) for point in range(points)]
+        self.sampling = SamplingHead(2 * channels, heads, levels=2, radii_cells=radii_cells)
+        self.value = nn.Linear(channels, channels)
+        self.output = nn.Linear(channels, channels)
+        self.register_buffer("reference", _cell_centers(shape_xy), persistent=False)
+
+    def forward(self, query: BevSlices, neighbour: BevSlices) -> Tensor:
+        """Both frames' slices to what the query's tokens gain, (B · S, X · Y, C), S = Z + 1."""
+        maps = [self._values(neighbour), self._values(query)]
+        offsets, logits = self.sampling(torch.cat((query.tokens, neighbour.tokens), dim=-1))
+        locations = place(self.reference, offsets, maps)
+        answers = deform_attn(maps, locations, softmax_over_samples(logits))
+        per_head = answers.unflatten(-1, (self.heads, -1))  # (B · S, X · Y, heads, C / heads + 1)
+        gained, seen_weight = per_head[..., :-1], per_head[..., -1:]
+        gained = gained / seen_weight.clamp(min=1e-3)
+        return self.output(gained.flatten(-2)) * (seen_weight > 0).any(dim=-2)
+
+    def _values(self, slices: BevSlices) -> Tensor:
+        """Values per head with one more channel that tells where they are seen."""
+        values = to_heads(self.value(slices.tokens) * slices.seen, self.heads, *self.shape_xy)
+        seen = to_heads(slices.seen.to(values), 1, *self.shape_xy)
+        return torch.cat((values, seen.expand(-1, self.heads, -1, -1, -1)), dim=2)
+
+
+class BackwardForwardAttention(nn.Module):
+    """BFAM, equation 5: B_{t_i} ← B_{t_i} + β · DAttn(B_{t_i}, {B_{t_j}, B_{t_i}}).
+
+    The text below equation 5 and Algorithm 1 name the neighbours the other way round; this is
+    Algorithm 1: first each past frame looks at the next newer one, then each at the next older.
+
+    Args:
+        backward: attention of the backward process, t_j = t_i + 1.
+        forward_: attention of the forward process, t_j = t_i − 1.
+        beta: β at the start.
+    """
+
+    def __init__(self, backward: SliceAttention, forward_: SliceAttention, beta: float) -> None:
+        super().__init__()
+        self.backward_attention = backward
+        self.forward_attention = forward_
+        self.beta = nn.Parameter(torch.tensor(beta))
+
+    def forward(self, frames: Sequence[BevSlices]) -> BevSlices:
+        """Slices of n frames, B_0 first, then B_{-1}, … back in time, to the new B_0."""
+        slices = list(frames)
+        for i in range(len(slices) - 1):
+            slices[i + 1] = self._update(self.backward_attention, slices[i + 1], slices[i])
+        for i in range(len(slices) - 2, -1, -1):
+            slices[i] = self._update(self.forward_attention, slices[i], slices[i + 1])
+        return slices[0]
+
+    def _update(
+        self, attention: SliceAttention, slices: BevSlices, neighbour: BevSlices
+    ) -> BevSlices:
+        return replace(slices, tokens=slices.tokens + self.beta * attention(slices, neighbour))
+
+
+class TemporalFusion(nn.Module):
+    """Algorithm 1: align past volumes, let their slices attend to each other, fuse.
+
+    Args:
+        attention: the backward-forward attention module.
+        grid: where every volume lies in its own ego frame.
+        channels: C.
+    """
+
+    def __init__(self, attention: BackwardForwardAttention, grid: VoxelGrid, channels: int) -> None:
+        super().__init__()
+        self.attention = attention
+        self.grid = grid
+        self.gate = nn.Conv3d(channels, channels, 1)
+
+    def forward(self, volume: Tensor, history: Sequence[Tensor], past_T_current: Tensor) -> Tensor:
+        """Fuse the past into the current volume.
+
+        Args:
+            volume: V_0 (B, C, X, Y, Z).
+            history: V_{-1}, V_{-2}, …, newest first, each (B, C, X, Y, Z) before fusion in its own
+                ego frame; any number, none included.
+            past_T_current: (B, n, 4, 4) float64, current ego frame into each past one.
+
+        Returns:
+            Ṽ' (B, C, X, Y, Z).
+
+        Raises:
+            ValueError: where volumes, history and poses do not belong together.
+        """
+        self._check(volume, history, past_T_current)
+        frames = [volume_to_slices(volume, torch.ones_like(volume[:, :1], dtype=torch.bool))]
+        for index, past in enumerate(history):
+            aligned, seen = voxel_warp(past, past_T_current[:, index], self.grid)
+            frames.append(volume_to_slices(aligned, seen))
+        fused, mean = slices_to_volume(self.attention(frames).tokens, self.grid.shape)
+        return self._fuse_bev(fused, mean)
+
+    def _fuse_bev(self, volume: Tensor, mean: Tensor) -> Tensor:
+        """Ṽ' = Ṽ + σ(conv(Ṽ)) · unsqueeze(B̃_g, −1), equation 6."""
+        return volume + torch.sigmoid(self.gate(volume)) * mean
+
+    def _check(self, volume: Tensor, history: Sequence[Tensor], past_T_current: Tensor) -> None:
+        channels = self.gate.in_channels
+        if volume.ndim != 5 or tuple(volume.shape[1:]) != (channels, *self.grid.shape):
+            expected = ("B", channels, *self.grid.shape)
+            raise ValueError(f"volume: expected {expected}, got {tuple(volume.shape)}")
+        for index, past in enumerate(history):
+            if past.shape != volume.shape:
+                raise ValueError(
+                    f"history[{index}]: expected {tuple(volume.shape)}, got {tuple(past.shape)}"
+                )
+        expected_poses = (volume.shape[0], len(history), 4, 4)
+        if tuple(past_T_current.shape) != expected_poses:
+            raise ValueError(
+                f"past_T_current: expected {expected_poses}, got {tuple(past_T_current.shape)}"
+            )
+
+
+def volume_to_slices(volume: Tensor, seen: Tensor) -> BevSlices:
+    """VolumeToSlices and MeanPooling over what was seen, lines 3 and 4 of Algorithm 1.
+
+    Args:
+        volume: (B, C, X, Y, Z), zero where not seen.
+        seen: (B, 1, X, Y, Z) bool.
+    """
+    mean = volume.sum(dim=-1) / seen.sum(dim=-1).clamp(min=1)  # (B, C, X, Y)
+    slices = torch.cat((volume, mean.unsqueeze(-1)), dim=-1)  # (B, C, X, Y, Z + 1)
+    slices_seen = torch.cat((seen, seen.any(dim=-1, keepdim=True)), dim=-1)
+    return BevSlices(_to_tokens(slices), _to_tokens(slices_seen))
+
+
+def slices_to_volume(tokens: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    """SlicesToVolume, line 13 of Algorithm 1.
+
+    Args:
+        tokens: (B · (Z + 1), X · Y, C), the mean slice last.
+        shape: (X, Y, Z).
+
+    Returns:
+        Ṽ (B, C, X, Y, Z) and B̃_g (B, C, X, Y, 1).
+    """
+    nx, ny, nz = shape
+    slices = tokens.unflatten(0, (-1, nz + 1)).unflatten(2, (nx, ny))  # (B, Z + 1, X, Y, C)
+    volume = slices.permute(0, 4, 2, 3, 1)  # (B, C, X, Y, Z + 1)
+    return volume[..., :-1].contiguous(memory_format=torch.channels_last_3d), volume[..., -1:]
+
+
+def _to_tokens(slices: Tensor) -> Tensor:
+    """(B, C, X, Y, S) to (B · S, X · Y, C)."""
+    return slices.permute(0, 4, 2, 3, 1).flatten(0, 1).flatten(1, 2)
+
+
+def _cell_centers(shape_xy: tuple[int, int]) -> Tensor:
+    """Own cell of each query in units of the map, (1, 1, 1, X · Y, 2) as (y, x)."""
+    x, y = ((torch.arange(count) + 0.5) / count for count in shape_xy)
+    grid_x, grid_y = torch.meshgrid(x, y, indexing="ij")
+    return torch.stack((grid_y, grid_x), dim=-1).view(1, 1, 1, -1, 2)

@@ -1,0 +1,1 @@
+"""Sampling operators of the network, in readable PyTorch."""

@@ -1,0 +1,107 @@
+"""The whole network: where it starts, what learns, what does not depend on what."""
+
+import pytest
+import torch
+from tiny_network import batch, frame, tiny_config
+
+from occflow_ros import config
+from occflow_ros.models.build import build_network
+from occflow_ros.models.preprocess import ImageNormalizer
+
+
+@pytest.fixture(scope="module")
+def network():
+    return build_network(tiny_config().model)
+
+
+def history(network, batch_size=1, length=2):
+    generator = torch.Generator().manual_seed(9)
+    volumes = [torch.randn(batch_size, 16, 8, 6, 2, generator=generator) for _ in range(length)]
+    poses = torch.eye(4, dtype=torch.float64).repeat(batch_size, length, 1, 1)
+    poses[:, :, 0, 3] = 1.3
+    return volumes, poses
+
+
+def test_training_starts_from_the_ground_plane_and_rest(network):
+    with torch.inference_mode():
+        prediction = network(*batch(frame(0)), *history(network))
+    height_m = torch.tensor([-0.5, 0.5, 1.5, 2.5]).expand(1, 16, 12, 4)
+    assert prediction.sdf_m.shape == (1, 16, 12, 4)
+    assert prediction.flow_m.shape == (1, 16, 12, 4, 2)
+    torch.testing.assert_close(prediction.sdf_m, height_m, atol=0.1, rtol=0)
+    assert prediction.flow_m.abs().max() < 0.1
+
+
+def test_every_parameter_receives_a_gradient():
+    network = build_network(tiny_config().model).train()
+    prediction = network(*batch(frame(0), frame(1)), *history(network, batch_size=2))
+    (prediction.sdf_m.square().sum() + prediction.flow_m.square().sum()).backward()
+    without = [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.grad is None or not parameter.grad.abs().sum() > 0
+    ]
+    assert without == []
+
+
+def test_batch_of_two_is_two_batches_of_one(network):
+    volumes, poses = history(network, batch_size=2)
+    with torch.inference_mode():
+        both = network(*batch(frame(0), frame(1)), volumes, poses)
+        for index in range(2):
+            pick = slice(index, index + 1)
+            alone = network(*batch(frame(index)), [value[pick] for value in volumes], poses[pick])
+            torch.testing.assert_close(both.sdf_m[pick], alone.sdf_m, atol=1e-5, rtol=0)
+            torch.testing.assert_close(both.flow_m[pick], alone.flow_m, atol=1e-5, rtol=0)
+
+
+def test_any_number_of_cameras_and_any_image_size(network):
+    with torch.inference_mode():
+        for cameras, hw_px in ((1, (32, 64)), (12, (32, 64)), (2, (50, 70))):
+            prediction = network(*batch(frame(0, cameras, hw_px)), *history(network))
+            assert prediction.sdf_m.isfinite().all()
+
+
+def test_same_seed_same_weights_and_the_caller_s_chance_is_untouched():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first = build_network(tiny_config().model).state_dict()
+    assert torch.equal(torch.rand(1), expected)
+    second = build_network(tiny_config().model).state_dict()
+    other = build_network(tiny_config().model, seed=1).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["lifter.queries.0"], other["lifter.queries.0"])
+
+
+def test_untrained_weights_say_so(network):
+    assert network.weights_source == "untrained (seed 0)"
+
+
+def test_images_are_normalised_to_imagenet():
+    images = torch.tensor([0, 255], dtype=torch.uint8).view(1, 2, 1, 1, 1).expand(1, 2, 3, 2, 2)
+    normal = ImageNormalizer()(images)
+    assert normal.shape == (2, 3, 2, 2)
+    assert normal[0, 0, 0, 0].item() == pytest.approx(-0.485 / 0.229)
+    assert normal[1, 2, 1, 1].item() == pytest.approx((1 - 0.406) / 0.225)
+
+
+def test_nano_runs_one_six_camera_step_on_the_output_grid():
+    model = config.preset("nano").model
+    network = build_network(model)
+    with torch.inference_mode():
+        item = frame(0, cameras=6, hw_px=model.image_hw_px)
+        prediction = network(*batch(item), [], torch.zeros(1, 0, 4, 4, dtype=torch.float64))
+    assert tuple(prediction.sdf_m.shape[1:]) == model.grid.shape
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        ({"channels": 15}, "channels: expected a multiple of lifter.heads = 4, got 15"),
+        ({"grid": {"shape": (100, 100, 7)}}, "grid.shape: expected even numbers"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_named(update, message):
+    with pytest.raises(config.ConfigError, match=message):
+        config.parse({"model": update})
