@@ -29,9 +29,12 @@ class Tf:
 
     @staticmethod
     def transform(
-        parent: str, child: str, time_s: float = 0.0, xyz: Xyz = (0.0, 0.0, 0.0),
+        parent: str,
+        child: str,
+        time_s: float = 0.0,
+        xyz: Xyz = (0.0, 0.0, 0.0),
         xyzw: Xyzw = (0.0, 0.0, 0.0, 1.0),
-    ) -> 'TransformStamped':
+    ) -> "TransformStamped":
         from geometry_msgs.msg import TransformStamped
         from rclpy.time import Time
 
@@ -44,9 +47,7 @@ class Tf:
         return msg
 
     @staticmethod
-    def assert_pose(
-        msg: 'TransformStamped', xyz: Xyz, xyzw: Xyzw = (0.0, 0.0, 0.0, 1.0)
-    ) -> None:
+    def assert_pose(msg: "TransformStamped", xyz: Xyz, xyzw: Xyzw = (0.0, 0.0, 0.0, 1.0)) -> None:
         """The translation is equal, and the rotation up to the quaternion's sign."""
         t, q = msg.transform.translation, msg.transform.rotation
         assert (t.x, t.y, t.z) == pytest.approx(xyz, abs=1e-9)
@@ -64,7 +65,7 @@ class Bus:
         self.executor = SingleThreadedExecutor()
         self.nodes: list[Node] = []
 
-    def node(self, name: str, *, spun: bool = True, **kwargs: object) -> 'Node':
+    def node(self, name: str, *, spun: bool = True, **kwargs: object) -> "Node":
         from rclpy.node import Node
 
         node = Node(name, **kwargs)
@@ -94,7 +95,7 @@ def tf() -> type[Tf]:
 def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bus]:
     import rclpy
 
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     rclpy.init(domain_id=60 + os.getpid() % 40)
     bus = Bus()
     yield bus

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip('message_filters', reason='needs the underlay or upstream ROS 2')
+pytest.importorskip("message_filters", reason="needs the underlay or upstream ROS 2")
 
 from geometry_msgs.msg import PointStamped
 from message_filters import (
@@ -17,7 +17,7 @@ from rclpy.time import Time
 from std_msgs.msg import String
 
 
-def stamped(time_ms: int, name: str = '') -> PointStamped:
+def stamped(time_ms: int, name: str = "") -> PointStamped:
     msg = PointStamped()
     msg.header.stamp = Time(nanoseconds=time_ms * 1_000_000).to_msg()
     msg.header.frame_id = name
@@ -50,10 +50,10 @@ class Bench:
 
 def test_simple_filter_adds_the_callers_arguments() -> None:
     source, seen = SimpleFilter(), []
-    assert source.registerCallback(lambda *args: seen.append(args), 'a', 1) == 0
+    assert source.registerCallback(lambda *args: seen.append(args), "a", 1) == 0
     assert source.registerCallback(lambda *args: seen.append(args)) == 1
-    source.signalMessage('x', 'y')
-    assert seen == [('x', 'y', 'a', 1), ('x', 'y')]
+    source.signalMessage("x", "y")
+    assert seen == [("x", "y", "a", 1), ("x", "y")]
 
 
 def test_exact_synchronizer_pairs_equal_stamps_in_any_order_of_arrival() -> None:
@@ -79,8 +79,8 @@ def test_approximate_takes_the_nearest_and_each_message_once() -> None:
     assert bench.feed((1, 1001)) == [(1040, 1030), (1000, 1035)]
 
 
-@pytest.mark.parametrize(('offset_ms', 'n_sets'), [(0, 1), (49, 1), (50, 0), (51, 0), (1000, 0)])
-@pytest.mark.parametrize('first', [0, 1])
+@pytest.mark.parametrize(("offset_ms", "n_sets"), [(0, 1), (49, 1), (50, 0), (51, 0), (1000, 0)])
+@pytest.mark.parametrize("first", [0, 1])
 def test_slop_is_a_strict_bound(offset_ms, n_sets, first) -> None:
     bench = Bench(ApproximateTimeSynchronizer, 2, 10, 0.05)
     assert len(bench.feed((first, 1000), (1 - first, 1000 + offset_ms))) == n_sets
@@ -104,7 +104,9 @@ def test_six_cameras_of_one_sweep_make_one_set() -> None:
     sweep = [(k, 1000 + 14 * k) for k in range(6)]
     following = [(k, 1500 + 14 * k) for k in range(6)]
     assert bench.feed(*sweep, *reversed(following)) == [
-        tuple(ms for _, ms in sweep), tuple(ms for _, ms in following)]
+        tuple(ms for _, ms in sweep),
+        tuple(ms for _, ms in following),
+    ]
 
 
 def test_a_missing_partner_costs_only_its_own_set() -> None:
@@ -130,9 +132,9 @@ def test_headerless_messages_need_permission() -> None:
         inputs, sets = [SimpleFilter(), SimpleFilter()], []
         synchronizer = ApproximateTimeSynchronizer(inputs, 10, 60.0, allow_headerless=allowed)
         synchronizer.registerCallback(lambda *msgs, sets=sets: sets.append(msgs))
-        for index, text in enumerate('ab'):
+        for index, text in enumerate("ab"):
             inputs[index].signalMessage(String(data=text))
-        assert [[m.data for m in msgs] for msgs in sets] == ([['a', 'b']] if allowed else [])
+        assert [[m.data for m in msgs] for msgs in sets] == ([["a", "b"]] if allowed else [])
 
 
 def test_cache_answers_by_time() -> None:
@@ -143,8 +145,10 @@ def test_cache_answers_by_time() -> None:
     assert cache.getLast() is None
     for ms in (100, 200, 300, 400):
         source.signalMessage(stamped(ms))
-    ms_to_time = {ms: Time(nanoseconds=ms * 1_000_000, clock_type=cache.getOldestTime().clock_type)
-                  for ms in (100, 200, 250, 300, 500)}
+    ms_to_time = {
+        ms: Time(nanoseconds=ms * 1_000_000, clock_type=cache.getOldestTime().clock_type)
+        for ms in (100, 200, 250, 300, 500)
+    }
     assert [time_ms(m) for m in passed_on] == [100, 200, 300, 400]
     assert [time_ms(m) for m in cache.getInterval(ms_to_time[100], ms_to_time[300])] == [200, 300]
     assert time_ms(cache.getElemAfterTime(ms_to_time[250])) == 300
@@ -159,11 +163,11 @@ def test_cache_answers_by_time() -> None:
 
 
 def test_subscribers_feed_a_synchronizer_over_dds(bus) -> None:
-    talker, listener = bus.node('talker'), bus.node('listener')
-    publishers = [talker.create_publisher(PointStamped, f'/cam{k}', 10) for k in range(2)]
+    talker, listener = bus.node("talker"), bus.node("listener")
+    publishers = [talker.create_publisher(PointStamped, f"/cam{k}", 10) for k in range(2)]
     subscribers = [
-        Subscriber(listener, PointStamped, '/cam0'),
-        Subscriber(listener, PointStamped, '/cam1', qos_profile=qos_profile_sensor_data),
+        Subscriber(listener, PointStamped, "/cam0"),
+        Subscriber(listener, PointStamped, "/cam1", qos_profile=qos_profile_sensor_data),
     ]
     sets: list[tuple[int, int]] = []
     synchronizer = ApproximateTimeSynchronizer(subscribers, 5, 0.05)
@@ -173,16 +177,20 @@ def test_subscribers_feed_a_synchronizer_over_dds(bus) -> None:
     publishers[1].publish(stamped(140))
     assert bus.spin_until(lambda: bool(sets))
     assert sets == [(100, 140)]
-    assert subscribers[0].getTopic() == '/cam0'
-    assert subscribers[0].topic_name == '/cam0'  # an attribute of the rclpy subscription
+    assert subscribers[0].getTopic() == "/cam0"
+    assert subscribers[0].topic_name == "/cam0"  # an attribute of the rclpy subscription
 
 
 def test_subscriber_passes_its_quality_of_service_on(bus) -> None:
-    node = bus.node('listener')
-    Subscriber(node, PointStamped, '/default')
-    Subscriber(node, PointStamped, '/chosen', qos_profile=QoSProfile(
-        depth=2, reliability=ReliabilityPolicy.BEST_EFFORT))
-    (default,) = node.get_subscriptions_info_by_topic('/default')
-    (chosen,) = node.get_subscriptions_info_by_topic('/chosen')
+    node = bus.node("listener")
+    Subscriber(node, PointStamped, "/default")
+    Subscriber(
+        node,
+        PointStamped,
+        "/chosen",
+        qos_profile=QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT),
+    )
+    (default,) = node.get_subscriptions_info_by_topic("/default")
+    (chosen,) = node.get_subscriptions_info_by_topic("/chosen")
     assert default.qos_profile.reliability == ReliabilityPolicy.RELIABLE
     assert chosen.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT

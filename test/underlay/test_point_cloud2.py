@@ -5,7 +5,7 @@ import array
 import numpy as np
 import pytest
 
-pytest.importorskip('sensor_msgs_py', reason='needs the underlay or upstream ROS 2')
+pytest.importorskip("sensor_msgs_py", reason="needs the underlay or upstream ROS 2")
 
 from sensor_msgs.msg import PointCloud2, PointField
 from sensor_msgs_py import point_cloud2
@@ -19,17 +19,19 @@ def field(name: str, offset: int, datatype: int, count: int = 1) -> PointField:
 
 
 MIXED_FIELDS = [
-    field('x', 0, PointField.FLOAT32),
-    field('ring', 6, PointField.UINT16),
-    field('time', 8, PointField.FLOAT64),
-    field('class', 16, PointField.INT8),
+    field("x", 0, PointField.FLOAT32),
+    field("ring", 6, PointField.UINT16),
+    field("time", 8, PointField.FLOAT64),
+    field("class", 16, PointField.INT8),
 ]
-MIXED_DTYPE = np.dtype({
-    'names': ['x', 'ring', 'time', 'class'],
-    'formats': ['<f4', '<u2', '<f8', 'i1'],
-    'offsets': [0, 6, 8, 16],
-    'itemsize': 20,
-})
+MIXED_DTYPE = np.dtype(
+    {
+        "names": ["x", "ring", "time", "class"],
+        "formats": ["<f4", "<u2", "<f8", "i1"],
+        "offsets": [0, 6, 8, 16],
+        "itemsize": 20,
+    }
+)
 MIXED_POINTS = [(1.5, 65535, 1e-9, -128), (-2.5, 0, 1e9, 127)]
 
 
@@ -39,10 +41,13 @@ def mixed_cloud() -> PointCloud2:
 
 
 def test_xyz_cloud_layout() -> None:
-    cloud = point_cloud2.create_cloud_xyz32(Header(frame_id='lidar'), XYZ)
-    assert cloud.header.frame_id == 'lidar'
+    cloud = point_cloud2.create_cloud_xyz32(Header(frame_id="lidar"), XYZ)
+    assert cloud.header.frame_id == "lidar"
     assert [(f.name, f.offset, f.datatype) for f in cloud.fields] == [
-        ('x', 0, PointField.FLOAT32), ('y', 4, PointField.FLOAT32), ('z', 8, PointField.FLOAT32)]
+        ("x", 0, PointField.FLOAT32),
+        ("y", 4, PointField.FLOAT32),
+        ("z", 8, PointField.FLOAT32),
+    ]
     assert (cloud.height, cloud.width, cloud.point_step, cloud.row_step) == (1, 3, 12, 36)
     assert not cloud.is_dense
     assert not cloud.is_bigendian
@@ -50,7 +55,7 @@ def test_xyz_cloud_layout() -> None:
     assert cloud.data.tobytes() == XYZ.tobytes()
 
 
-@pytest.mark.parametrize('points', [XYZ, XYZ.astype(np.float64), XYZ.tolist(), XYZ[::-1][::-1]])
+@pytest.mark.parametrize("points", [XYZ, XYZ.astype(np.float64), XYZ.tolist(), XYZ[::-1][::-1]])
 def test_xyz_round_trip(points) -> None:
     cloud = point_cloud2.create_cloud_xyz32(Header(), points)
     np.testing.assert_array_equal(point_cloud2.read_points_numpy(cloud), XYZ)
@@ -60,7 +65,7 @@ def test_nan_points_are_skipped_on_request() -> None:
     cloud = point_cloud2.create_cloud_xyz32(Header(), XYZ)
     kept = point_cloud2.read_points_numpy(cloud, skip_nans=True)
     np.testing.assert_array_equal(kept, XYZ[[0, 2]])
-    only_yz = point_cloud2.read_points_numpy(cloud, ['y', 'z'], skip_nans=True)
+    only_yz = point_cloud2.read_points_numpy(cloud, ["y", "z"], skip_nans=True)
     np.testing.assert_array_equal(only_yz, XYZ[:, 1:])
     cloud.is_dense = True
     assert len(point_cloud2.read_points(cloud, skip_nans=True)) == 3
@@ -77,12 +82,12 @@ def test_structured_points_with_padding_round_trip() -> None:
 
 def test_python_points_fill_mixed_fields() -> None:
     cloud = point_cloud2.create_cloud(Header(), MIXED_FIELDS, MIXED_POINTS, point_step=20)
-    assert point_cloud2.read_points(cloud)['time'].tolist() == [1e-9, 1e9]
+    assert point_cloud2.read_points(cloud)["time"].tolist() == [1e-9, 1e9]
 
 
 def test_subset_of_fields_keeps_the_order_asked_for() -> None:
-    points = point_cloud2.read_points(mixed_cloud(), field_names=['class', 'x'])
-    assert points.dtype.names == ('class', 'x')
+    points = point_cloud2.read_points(mixed_cloud(), field_names=["class", "x"])
+    assert points.dtype.names == ("class", "x")
     assert points.tolist() == [(-128, 1.5), (127, -2.5)]
 
 
@@ -94,15 +99,15 @@ def test_indices_select_points() -> None:
 
 
 def test_list_of_named_points() -> None:
-    first, last = point_cloud2.read_points_list(mixed_cloud(), ['x', 'ring'])
+    first, last = point_cloud2.read_points_list(mixed_cloud(), ["x", "ring"])
     assert (first.x, first.ring) == (1.5, 65535)
-    assert last._asdict() == {'x': -2.5, 'ring': 0}
+    assert last._asdict() == {"x": -2.5, "ring": 0}
 
 
 def test_big_endian_cloud_reads_as_numbers() -> None:
     cloud = point_cloud2.create_cloud_xyz32(Header(), XYZ)
     cloud.is_bigendian = True
-    cloud.data = array.array('B', XYZ.astype('>f4').tobytes())
+    cloud.data = array.array("B", XYZ.astype(">f4").tobytes())
     np.testing.assert_array_equal(point_cloud2.read_points_numpy(cloud), XYZ)
 
 
@@ -115,18 +120,26 @@ def test_organized_cloud_keeps_its_shape() -> None:
 
 
 def test_dtype_names_unnamed_and_repeated_fields() -> None:
-    dtype = point_cloud2.dtype_from_fields([
-        field('', 0, PointField.UINT8), field('normal', 4, PointField.FLOAT32, count=3)])
+    dtype = point_cloud2.dtype_from_fields(
+        [field("", 0, PointField.UINT8), field("normal", 4, PointField.FLOAT32, count=3)]
+    )
     assert dtype.names == (
-        f'{point_cloud2.DUMMY_FIELD_PREFIX}_0', 'normal_0', 'normal_1', 'normal_2')
+        f"{point_cloud2.DUMMY_FIELD_PREFIX}_0",
+        "normal_0",
+        "normal_1",
+        "normal_2",
+    )
     assert [dtype.fields[name][1] for name in dtype.names] == [0, 4, 8, 12]
     assert dtype.itemsize == 16
 
 
-@pytest.mark.parametrize('fields', [
-    [field('x', 0, PointField.FLOAT32, count=0)],
-    [field('x', 0, PointField.FLOAT32), field('x', 4, PointField.FLOAT32)],
-])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [field("x", 0, PointField.FLOAT32, count=0)],
+        [field("x", 0, PointField.FLOAT32), field("x", 4, PointField.FLOAT32)],
+    ],
+)
 def test_impossible_fields_are_refused(fields) -> None:
     with pytest.raises(AssertionError):
         point_cloud2.dtype_from_fields(fields)
@@ -135,7 +148,7 @@ def test_impossible_fields_are_refused(fields) -> None:
 def test_misfits_are_refused() -> None:
     cloud = mixed_cloud()
     with pytest.raises(AssertionError):
-        point_cloud2.read_points(cloud, field_names=['intensity'])
+        point_cloud2.read_points(cloud, field_names=["intensity"])
     with pytest.raises(AssertionError):
         point_cloud2.read_points_numpy(cloud)
     with pytest.raises(AssertionError):
@@ -143,4 +156,4 @@ def test_misfits_are_refused() -> None:
     with pytest.raises(AssertionError):
         point_cloud2.create_cloud(Header(), MIXED_FIELDS, np.zeros((2, 4), np.float32))
     with pytest.raises(AssertionError):
-        point_cloud2.create_cloud(Header(), MIXED_FIELDS, np.zeros(2, [('x', 'f4')]))
+        point_cloud2.create_cloud(Header(), MIXED_FIELDS, np.zeros(2, [("x", "f4")]))

@@ -3,4 +3,4 @@
 from cv_bridge.core import CvBridge
 from cv_bridge.encodings import CvBridgeError
 
-__all__ = ['CvBridge', 'CvBridgeError']
+__all__ = ["CvBridge", "CvBridgeError"]

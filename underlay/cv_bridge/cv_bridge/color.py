@@ -7,11 +7,17 @@ from cv_bridge.encodings import CvBridgeError, Encoding, parse
 
 # OpenCV names a Bayer pattern by the second row's second and third pixel.
 _CV_NAME = {
-    'mono': 'GRAY', 'rgb': 'RGB', 'bgr': 'BGR', 'rgba': 'RGBA', 'bgra': 'BGRA',
-    'bayer_rggb': 'BayerBG', 'bayer_bggr': 'BayerRG',
-    'bayer_gbrg': 'BayerGR', 'bayer_grbg': 'BayerGB',
+    "mono": "GRAY",
+    "rgb": "RGB",
+    "bgr": "BGR",
+    "rgba": "RGBA",
+    "bgra": "BGRA",
+    "bayer_rggb": "BayerBG",
+    "bayer_bggr": "BayerRG",
+    "bayer_gbrg": "BayerGR",
+    "bayer_grbg": "BayerGB",
 }
-_YUV_SUFFIX = {'yuv422': 'UYVY', 'yuv422_yuy2': 'YUY2'}
+_YUV_SUFFIX = {"yuv422": "UYVY", "yuv422_yuy2": "YUY2"}
 
 
 def convert(image: np.ndarray, source_name: str, target_name: str) -> np.ndarray:
@@ -38,26 +44,28 @@ def _check_convertible(source: Encoding, target: Encoding) -> None:
         return
     if target.color:
         raise CvBridgeError(
-            f'[{source.name}] is not a color format, but [{target.name}] is. '
-            'The conversion does not make sense')
+            f"[{source.name}] is not a color format, but [{target.name}] is. "
+            "The conversion does not make sense"
+        )
     if source.channels != target.channels:
         raise CvBridgeError(
-            f'[{source.name}] and [{target.name}] do not have the same number of channels: '
-            f'{source.channels} and {target.channels}')
+            f"[{source.name}] and [{target.name}] do not have the same number of channels: "
+            f"{source.channels} and {target.channels}"
+        )
 
 
 def _convert_color(image: np.ndarray, source: str, target: str) -> np.ndarray:
     target_cv = _CV_NAME.get(target)
     if source in _YUV_SUFFIX:
-        code = f'COLOR_YUV2{target_cv}_{_YUV_SUFFIX[source]}'
+        code = f"COLOR_YUV2{target_cv}_{_YUV_SUFFIX[source]}"
     else:
-        code = f'COLOR_{_CV_NAME[source]}2{target_cv}'
+        code = f"COLOR_{_CV_NAME[source]}2{target_cv}"
     if not hasattr(cv2, code):
-        raise CvBridgeError(f'Unsupported conversion from [{source}] to [{target}]')
+        raise CvBridgeError(f"Unsupported conversion from [{source}] to [{target}]")
     try:
         return cv2.cvtColor(image, getattr(cv2, code))
     except cv2.error as error:
-        raise CvBridgeError(f'[{source}] to [{target}]: {error}') from error
+        raise CvBridgeError(f"[{source}] to [{target}]: {error}") from error
 
 
 def _rescale(image: np.ndarray, dtype: np.dtype) -> np.ndarray:

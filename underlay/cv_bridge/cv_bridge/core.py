@@ -26,7 +26,7 @@ class CvBridge:
             CvBridgeError: the encoding is unknown.
         """
         parsed = encodings.parse(encoding)
-        depth = getattr(cv2, f'CV_{encodings.DEPTH_OF_DTYPE[parsed.dtype.name]}')
+        depth = getattr(cv2, f"CV_{encodings.DEPTH_OF_DTYPE[parsed.dtype.name]}")
         return cv2.CV_MAKETYPE(depth, parsed.channels)
 
     def encoding_to_dtype_with_channels(self, encoding: str) -> tuple[str, int]:
@@ -96,14 +96,15 @@ class CvBridge:
         image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
         if image is None:
             raise CvBridgeError(
-                f'expected a compressed image, got {data.size} bytes that do not decode '
-                f'(format "{cmprs_img_msg.format}")')
+                f"expected a compressed image, got {data.size} bytes that do not decode "
+                f'(format "{cmprs_img_msg.format}")'
+            )
         if desired_encoding == PASSTHROUGH:
             return image
         return convert(image, _decoded_encoding(image), desired_encoding)
 
     def cv2_to_compressed_imgmsg(
-        self, cvim: np.ndarray, dst_format: str = 'jpg'
+        self, cvim: np.ndarray, dst_format: str = "jpg"
     ) -> CompressedImage:
         """Encode an image (BGR order) in a file format that OpenCV writes: jpg, png, ...
 
@@ -113,9 +114,9 @@ class CvBridge:
         """
         _check_array(cvim)
         try:
-            _, encoded = cv2.imencode(f'.{dst_format}', cvim)
+            _, encoded = cv2.imencode(f".{dst_format}", cvim)
         except cv2.error as error:
-            raise CvBridgeError(f'{cvim.dtype} {cvim.shape} as {dst_format}: {error}') from error
+            raise CvBridgeError(f"{cvim.dtype} {cvim.shape} as {dst_format}: {error}") from error
         msg = CompressedImage(format=dst_format)
         msg.data = _bytes_of(encoded)
         return msg
@@ -127,11 +128,12 @@ def _image_of(msg: Image) -> np.ndarray:
     row_bytes = msg.width * encoding.pixel_bytes
     if msg.step < row_bytes or len(msg.data) < msg.height * msg.step:
         raise CvBridgeError(
-            f'expected rows of at least {row_bytes} bytes ({msg.width} px, {msg.encoding}), '
-            f'{msg.height} of them; got step {msg.step} and {len(msg.data)} bytes')
+            f"expected rows of at least {row_bytes} bytes ({msg.width} px, {msg.encoding}), "
+            f"{msg.height} of them; got step {msg.step} and {len(msg.data)} bytes"
+        )
     rows = np.frombuffer(msg.data, np.uint8, msg.height * msg.step)
     rows = rows.reshape(msg.height, msg.step)[:, :row_bytes]  # (H, W * C * itemsize)
-    stored = encoding.dtype.newbyteorder('>' if msg.is_bigendian else '<')
+    stored = encoding.dtype.newbyteorder(">" if msg.is_bigendian else "<")
     image = np.ascontiguousarray(rows).view(stored).astype(encoding.dtype, copy=False)
     if encoding.channels == 1:
         return image  # (H, W)
@@ -140,23 +142,24 @@ def _image_of(msg: Image) -> np.ndarray:
 
 def _check_array(cvim: object) -> None:
     if not isinstance(cvim, (np.ndarray, np.generic)):
-        raise TypeError(f'expected a numpy array, got {type(cvim).__name__}')
+        raise TypeError(f"expected a numpy array, got {type(cvim).__name__}")
 
 
 def _check_pixel_type(encoding: str, pixel_type: str) -> None:
     parsed = encodings.parse(encoding)
     if encodings.matrix_name(parsed.dtype, parsed.channels) != pixel_type:
         raise CvBridgeError(
-            f'encoding specified as {encoding}, but image has incompatible type {pixel_type}')
+            f"encoding specified as {encoding}, but image has incompatible type {pixel_type}"
+        )
 
 
 def _is_bigendian(dtype: np.dtype) -> bool:
-    return dtype.byteorder == '>' or (dtype.byteorder == '=' and sys.byteorder == 'big')
+    return dtype.byteorder == ">" or (dtype.byteorder == "=" and sys.byteorder == "big")
 
 
 def _bytes_of(pixels: np.ndarray) -> array.array:
     """An `array.array`, which message fields take over as it is; any other type is slow."""
-    data = array.array('B')
+    data = array.array("B")
     data.frombytes(np.ascontiguousarray(pixels).reshape(-1).view(np.uint8))
     return data
 
@@ -165,4 +168,4 @@ def _decoded_encoding(image: np.ndarray) -> str:
     """What OpenCV decodes: grey, BGR or BGRA, of 8 or 16 bit."""
     channels = 1 if image.ndim == 2 else image.shape[2]
     bits = image.dtype.itemsize * 8
-    return {1: 'mono', 3: 'bgr', 4: 'bgra'}[channels] + str(bits)
+    return {1: "mono", 3: "bgr", 4: "bgra"}[channels] + str(bits)

@@ -5,20 +5,33 @@ from typing import NamedTuple
 
 import numpy as np
 
-PASSTHROUGH = 'passthrough'
+PASSTHROUGH = "passthrough"
 
 DTYPE_OF_DEPTH: dict[str, np.dtype] = {
-    '8U': np.dtype(np.uint8), '8S': np.dtype(np.int8),
-    '16U': np.dtype(np.uint16), '16S': np.dtype(np.int16),
-    '32S': np.dtype(np.int32), '32F': np.dtype(np.float32), '64F': np.dtype(np.float64),
+    "8U": np.dtype(np.uint8),
+    "8S": np.dtype(np.int8),
+    "16U": np.dtype(np.uint16),
+    "16S": np.dtype(np.int16),
+    "32S": np.dtype(np.int32),
+    "32F": np.dtype(np.float32),
+    "64F": np.dtype(np.float64),
 }
 DEPTH_OF_DTYPE = {dtype.name: depth for depth, dtype in DTYPE_OF_DEPTH.items()}
 
-CHANNELS_OF_COLOR = {'mono': 1, 'rgb': 3, 'bgr': 3, 'rgba': 4, 'bgra': 4, 'bayer_rggb': 1,
-                     'bayer_bggr': 1, 'bayer_gbrg': 1, 'bayer_grbg': 1}
-YUV_ENCODINGS = ('yuv422', 'yuv422_yuy2')
-COLOR_NAME = re.compile(rf'({"|".join(CHANNELS_OF_COLOR)})(8|16)')
-MATRIX_NAME = re.compile(rf'({"|".join(DTYPE_OF_DEPTH)})(?:C([0-9]+))?')
+CHANNELS_OF_COLOR = {
+    "mono": 1,
+    "rgb": 3,
+    "bgr": 3,
+    "rgba": 4,
+    "bgra": 4,
+    "bayer_rggb": 1,
+    "bayer_bggr": 1,
+    "bayer_gbrg": 1,
+    "bayer_grbg": 1,
+}
+YUV_ENCODINGS = ("yuv422", "yuv422_yuy2")
+COLOR_NAME = re.compile(rf"({'|'.join(CHANNELS_OF_COLOR)})(8|16)")
+MATRIX_NAME = re.compile(rf"({'|'.join(DTYPE_OF_DEPTH)})(?:C([0-9]+))?")
 
 
 class CvBridgeError(TypeError):
@@ -48,11 +61,11 @@ def parse(name: str) -> Encoding:
         return Encoding(name, np.dtype(np.uint8), 2, name)
     if match := COLOR_NAME.fullmatch(name):
         color, bits = match.groups()
-        return Encoding(name, np.dtype(f'uint{bits}'), CHANNELS_OF_COLOR[color], color)
+        return Encoding(name, np.dtype(f"uint{bits}"), CHANNELS_OF_COLOR[color], color)
     if match := MATRIX_NAME.fullmatch(name):
         depth, channels = match.groups()
         return Encoding(name, DTYPE_OF_DEPTH[depth], int(channels or 1), None)
-    raise CvBridgeError(f'Unrecognized image encoding [{name}]')
+    raise CvBridgeError(f"Unrecognized image encoding [{name}]")
 
 
 def matrix_name(dtype: np.dtype, channels: int) -> str:
@@ -62,5 +75,5 @@ def matrix_name(dtype: np.dtype, channels: int) -> str:
         CvBridgeError: OpenCV has no such pixel type.
     """
     if dtype.name not in DEPTH_OF_DTYPE:
-        raise CvBridgeError(f'expected one of {", ".join(DEPTH_OF_DTYPE)}, got {dtype.name}')
-    return f'{DEPTH_OF_DTYPE[dtype.name]}C{channels}'
+        raise CvBridgeError(f"expected one of {', '.join(DEPTH_OF_DTYPE)}, got {dtype.name}")
+    return f"{DEPTH_OF_DTYPE[dtype.name]}C{channels}"

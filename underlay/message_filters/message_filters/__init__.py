@@ -6,9 +6,9 @@ from message_filters.subscriber import Subscriber
 from message_filters.synchronizers import ApproximateTimeSynchronizer, TimeSynchronizer
 
 __all__ = [
-    'ApproximateTimeSynchronizer',
-    'Cache',
-    'SimpleFilter',
-    'Subscriber',
-    'TimeSynchronizer',
+    "ApproximateTimeSynchronizer",
+    "Cache",
+    "SimpleFilter",
+    "Subscriber",
+    "TimeSynchronizer",
 ]

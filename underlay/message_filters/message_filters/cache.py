@@ -33,7 +33,7 @@ class Cache(SimpleFilter):
 
     def add(self, msg: Any) -> None:
         """Store a message, and drop the one that arrived first if there are too many."""
-        stamp = stamp_of(msg, self.allow_headerless, 'message_filters_cache')
+        stamp = stamp_of(msg, self.allow_headerless, "message_filters_cache")
         if stamp is None:
             return
         self.cache_times.append(stamp)
@@ -49,14 +49,23 @@ class Cache(SimpleFilter):
             AssertionError: the interval ends before it begins.
         """
         if from_stamp > to_stamp:
-            raise AssertionError(f'expected from_stamp <= to_stamp, got {from_stamp}, {to_stamp}')
-        return [msg for msg, time in zip(self.cache_msgs, self.cache_times, strict=True)
-                if from_stamp <= time <= to_stamp]
+            raise AssertionError(f"expected from_stamp <= to_stamp, got {from_stamp}, {to_stamp}")
+        return [
+            msg
+            for msg, time in zip(self.cache_msgs, self.cache_times, strict=True)
+            if from_stamp <= time <= to_stamp
+        ]
 
     def getElemAfterTime(self, stamp: Time) -> Any:
         """The first message at or after a time; None if there is none."""
-        return next((msg for msg, time in zip(self.cache_msgs, self.cache_times, strict=True)
-                     if time >= stamp), None)
+        return next(
+            (
+                msg
+                for msg, time in zip(self.cache_msgs, self.cache_times, strict=True)
+                if time >= stamp
+            ),
+            None,
+        )
 
     def getElemBeforeTime(self, stamp: Time) -> Any:
         """The last message at or before a time; None if there is none."""

@@ -22,7 +22,7 @@ class Subscriber(SimpleFilter):
         super().__init__()
         self.node = node
         self.topic = args[1]
-        kwargs.setdefault('qos_profile', 10)
+        kwargs.setdefault("qos_profile", 10)
         self.sub = node.create_subscription(*args, self.callback, **kwargs)
 
     def callback(self, msg: Any) -> None:
@@ -34,6 +34,6 @@ class Subscriber(SimpleFilter):
         return self.topic
 
     def __getattr__(self, key: str) -> Any:
-        if key == 'sub':
-            raise AttributeError('the subscription does not exist yet')
+        if key == "sub":
+            raise AttributeError("the subscription does not exist yet")
         return getattr(self.sub, key)

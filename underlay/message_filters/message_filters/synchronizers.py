@@ -69,7 +69,10 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
     """
 
     def __init__(
-        self, fs: Sequence[SimpleFilter], queue_size: int, slop: float,
+        self,
+        fs: Sequence[SimpleFilter],
+        queue_size: int,
+        slop: float,
         allow_headerless: bool = False,
     ) -> None:
         super().__init__(fs, queue_size)
@@ -78,7 +81,7 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
 
     def add(self, msg: Any, my_queue: Queue, my_queue_index: int | None = None) -> None:
         """Take a message of one input, and signal the set it completes, if any."""
-        stamp = stamp_of(msg, self.allow_headerless, 'message_filters_approx')
+        stamp = stamp_of(msg, self.allow_headerless, "message_filters_approx")
         if stamp is None:
             return
         with self.lock:
@@ -96,8 +99,14 @@ class ApproximateTimeSynchronizer(TimeSynchronizer):
             for queue in self.queues
         ]
         slop_ns = self.slop.nanoseconds
-        return next((stamps_ns for stamps_ns in itertools.product(*candidates)
-                     if max(stamps_ns) - min(stamps_ns) < slop_ns), None)
+        return next(
+            (
+                stamps_ns
+                for stamps_ns in itertools.product(*candidates)
+                if max(stamps_ns) - min(stamps_ns) < slop_ns
+            ),
+            None,
+        )
 
     def _nearest_first(self, queue: Queue, stamp_ns: int) -> list[int]:
         within_slop = (s for s in queue if abs(s - stamp_ns) <= self.slop.nanoseconds)

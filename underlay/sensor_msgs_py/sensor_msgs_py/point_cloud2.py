@@ -11,7 +11,7 @@ from numpy.lib.recfunctions import structured_to_unstructured, unstructured_to_s
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-DUMMY_FIELD_PREFIX = 'unnamed_field'
+DUMMY_FIELD_PREFIX = "unnamed_field"
 
 _DATATYPES: dict[int, np.dtype] = {
     PointField.INT8: np.dtype(np.int8),
@@ -45,11 +45,11 @@ def read_points(
     Raises:
         AssertionError: the message is not a cloud, or lacks a field.
     """
-    _require(isinstance(cloud, PointCloud2), f'expected a PointCloud2, got {type(cloud).__name__}')
+    _require(isinstance(cloud, PointCloud2), f"expected a PointCloud2, got {type(cloud).__name__}")
     points = _native_points(cloud)
     if field_names is not None:
         missing = [name for name in field_names if name not in points.dtype.names]
-        _require(not missing, f'expected fields of {points.dtype.names}, got {missing}')
+        _require(not missing, f"expected fields of {points.dtype.names}, got {missing}")
         points = points[list(field_names)]
     if skip_nans and not cloud.is_dense:
         has_nan = [np.isnan(points[name]) for name in points.dtype.names]
@@ -64,7 +64,7 @@ def read_points(
 def _native_points(cloud: PointCloud2) -> np.ndarray:
     """All points, a view of the message's memory unless their byte order is foreign."""
     dtype = dtype_from_fields(cloud.fields, point_step=cloud.point_step)
-    stored = dtype.newbyteorder('>' if cloud.is_bigendian else '<')
+    stored = dtype.newbyteorder(">" if cloud.is_bigendian else "<")
     points = np.ndarray((cloud.width * cloud.height,), stored, buffer=cloud.data)
     return points.astype(dtype, copy=False)
 
@@ -84,7 +84,8 @@ def read_points_numpy(
     wanted = [f for f in cloud.fields if field_names is None or f.name in field_names]
     _require_one_datatype(wanted)
     return structured_to_unstructured(
-        read_points(cloud, field_names, skip_nans, uvs, reshape_organized_cloud))
+        read_points(cloud, field_names, skip_nans, uvs, reshape_organized_cloud)
+    )
 
 
 def read_points_list(
@@ -95,7 +96,7 @@ def read_points_list(
 ) -> list[NamedTuple]:
     """Read a cloud as a list of named tuples, which is slow; see `read_points`."""
     points = read_points(cloud, field_names, skip_nans, uvs)
-    point_type = namedtuple('Point', points.dtype.names)
+    point_type = namedtuple("Point", points.dtype.names)
     return [point_type._make(point) for point in points]
 
 
@@ -114,24 +115,25 @@ def dtype_from_fields(fields: Iterable[PointField], point_step: int | None = Non
     """
     columns = [column for index, field in enumerate(fields) for column in _columns(index, field)]
     names = [name for name, _, _ in columns]
-    _require(len(set(names)) == len(names), f'expected distinct field names, got {names}')
+    _require(len(set(names)) == len(names), f"expected distinct field names, got {names}")
     layout = {
-        'names': names,
-        'formats': [datatype.str for _, datatype, _ in columns],
-        'offsets': [offset for _, _, offset in columns],
+        "names": names,
+        "formats": [datatype.str for _, datatype, _ in columns],
+        "offsets": [offset for _, _, offset in columns],
     }
-    return np.dtype(layout if point_step is None else layout | {'itemsize': point_step})
+    return np.dtype(layout if point_step is None else layout | {"itemsize": point_step})
 
 
 def _columns(index: int, field: PointField) -> list[tuple[str, np.dtype, int]]:
     """Name, type and byte offset of each number in a field."""
-    name = field.name or f'{DUMMY_FIELD_PREFIX}_{index}'
-    _require(field.count > 0, f'expected a count > 0 in field {name}, got 0')
+    name = field.name or f"{DUMMY_FIELD_PREFIX}_{index}"
+    _require(field.count > 0, f"expected a count > 0 in field {name}, got 0")
     datatype = _DATATYPES[field.datatype]
     if field.count == 1:
         return [(name, datatype, field.offset)]
-    return [(f'{name}_{k}', datatype, field.offset + k * datatype.itemsize)
-            for k in range(field.count)]
+    return [
+        (f"{name}_{k}", datatype, field.offset + k * datatype.itemsize) for k in range(field.count)
+    ]
 
 
 def create_cloud(
@@ -154,17 +156,19 @@ def create_cloud(
         AssertionError: the points do not fit the fields, or have too many dimensions.
     """
     structured = _structured(points, fields, dtype_from_fields(fields, point_step))
-    _require(structured.ndim <= 2,
-             f'expected at most 2 dimensions of points, got shape {structured.shape}')
+    _require(
+        structured.ndim <= 2,
+        f"expected at most 2 dimensions of points, got shape {structured.shape}",
+    )
     width = structured.shape[0]
-    data = array.array('B')
+    data = array.array("B")
     data.frombytes(np.ascontiguousarray(structured).reshape(-1).view(np.uint8))
     cloud = PointCloud2(
         header=header,
         height=structured.shape[1] if structured.ndim == 2 else 1,
         width=width,
         is_dense=False,
-        is_bigendian=sys.byteorder != 'little',
+        is_bigendian=sys.byteorder != "little",
         fields=fields,
         point_step=structured.dtype.itemsize,
         row_step=structured.dtype.itemsize * width,
@@ -180,7 +184,7 @@ def _structured(points: Iterable, fields: Sequence[PointField], dtype: np.dtype)
     if points.dtype.names is None:
         _require_one_datatype(fields)
         return unstructured_to_structured(points, dtype)
-    _require(points.dtype == dtype, f'expected points of {dtype}, got {points.dtype}')
+    _require(points.dtype == dtype, f"expected points of {dtype}, got {points.dtype}")
     return points
 
 
@@ -188,15 +192,17 @@ def create_cloud_xyz32(header: Header, points: Iterable) -> PointCloud2:
     """Write a cloud of x, y, z as float32; see `create_cloud`."""
     fields = [
         PointField(name=name, offset=4 * index, datatype=PointField.FLOAT32, count=1)
-        for index, name in enumerate('xyz')
+        for index, name in enumerate("xyz")
     ]
     return create_cloud(header, fields, points)
 
 
 def _require_one_datatype(fields: Sequence[PointField]) -> None:
     datatypes = {field.name: field.datatype for field in fields}
-    _require(len(set(datatypes.values())) <= 1,
-             f'expected fields of one datatype, got {datatypes}; use structured points')
+    _require(
+        len(set(datatypes.values())) <= 1,
+        f"expected fields of one datatype, got {datatypes}; use structured points",
+    )
 
 
 def _require(condition: bool, message: str) -> None:

@@ -11,11 +11,11 @@ from tf2_py.exceptions import (
 )
 
 __all__ = [
-    'BufferCore',
-    'ConnectivityException',
-    'ExtrapolationException',
-    'InvalidArgumentException',
-    'LookupException',
-    'TimeoutException',
-    'TransformException',
+    "BufferCore",
+    "ConnectivityException",
+    "ExtrapolationException",
+    "InvalidArgumentException",
+    "LookupException",
+    "TimeoutException",
+    "TransformException",
 ]

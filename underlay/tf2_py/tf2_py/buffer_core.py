@@ -39,8 +39,9 @@ class BufferCore:
 
     def __init__(self, cache_time: DurationLike | None = None) -> None:
         self._cache_ns = (
-            DEFAULT_CACHE_NS if cache_time is None
-            else conversions.nanoseconds('duration', cache_time)
+            DEFAULT_CACHE_NS
+            if cache_time is None
+            else conversions.nanoseconds("duration", cache_time)
         )
         self._caches: dict[str, Cache] = {}
         self._authorities: dict[str, str] = {}
@@ -63,11 +64,16 @@ class BufferCore:
                 kept = self._cache_of(child, is_static).insert(edge)
                 self._frames.update(dict.fromkeys((child, edge.parent)))
                 self._authorities[child] = authority
-            problem = None if kept else (
-                f'TF_OLD_DATA: Ignoring data from the past for frame {child} '
-                f'at time {display(edge.stamp_ns)}')
+            problem = (
+                None
+                if kept
+                else (
+                    f"TF_OLD_DATA: Ignoring data from the past for frame {child} "
+                    f"at time {display(edge.stamp_ns)}"
+                )
+            )
         if problem is not None:
-            get_logger('tf2').warning(f'{problem}, according to authority "{authority}"')
+            get_logger("tf2").warning(f'{problem}, according to authority "{authority}"')
 
     def _cache_of(self, child: str, is_static: bool) -> Cache:
         """The history of a frame, begun anew where it turns from dynamic to static or back."""
@@ -94,44 +100,57 @@ class BufferCore:
             ConnectivityException: no chain joins the frames.
             ExtrapolationException: a link of the chain has no data around the time.
         """
-        time_ns = conversions.nanoseconds('time', time)
+        time_ns = conversions.nanoseconds("time", time)
         with self._lock:
-            pose, time_ns = self._lookup('lookupTransform', target_frame, source_frame, time_ns)
+            pose, time_ns = self._lookup("lookupTransform", target_frame, source_frame, time_ns)
         return conversions.msg_from_rigid(target_frame, source_frame, time_ns, pose)
 
     def lookup_transform_full_core(
-        self, target_frame: str, target_time: TimeLike,
-        source_frame: str, source_time: TimeLike, fixed_frame: str,
+        self,
+        target_frame: str,
+        target_time: TimeLike,
+        source_frame: str,
+        source_time: TimeLike,
+        fixed_frame: str,
     ) -> TransformStamped:
         """Look up target at one time ← source at another, `fixed_frame` joining the two times.
 
         Raises:
             as `lookup_transform_core`, for any of the three frames.
         """
-        target_ns = conversions.nanoseconds('time', target_time)
-        source_ns = conversions.nanoseconds('time', source_time)
+        target_ns = conversions.nanoseconds("time", target_time)
+        source_ns = conversions.nanoseconds("time", source_time)
         with self._lock:
             pose, time_ns = self._lookup_full(
-                'lookupTransform', target_frame, target_ns, source_frame, source_ns, fixed_frame)
+                "lookupTransform", target_frame, target_ns, source_frame, source_ns, fixed_frame
+            )
         return conversions.msg_from_rigid(target_frame, source_frame, time_ns, pose)
 
     def can_transform_core(
         self, target_frame: str, source_frame: str, time: TimeLike
     ) -> tuple[bool, str]:
         """Whether a lookup would succeed now, and the reason if not."""
-        time_ns = conversions.nanoseconds('time', time)
+        time_ns = conversions.nanoseconds("time", time)
         return self._succeeds(
-            lambda: self._lookup('canTransform', target_frame, source_frame, time_ns))
+            lambda: self._lookup("canTransform", target_frame, source_frame, time_ns)
+        )
 
     def can_transform_full_core(
-        self, target_frame: str, target_time: TimeLike,
-        source_frame: str, source_time: TimeLike, fixed_frame: str,
+        self,
+        target_frame: str,
+        target_time: TimeLike,
+        source_frame: str,
+        source_time: TimeLike,
+        fixed_frame: str,
     ) -> tuple[bool, str]:
         """Whether a lookup through a fixed frame would succeed now, and the reason if not."""
-        target_ns = conversions.nanoseconds('time', target_time)
-        source_ns = conversions.nanoseconds('time', source_time)
-        return self._succeeds(lambda: self._lookup_full(
-            'canTransform', target_frame, target_ns, source_frame, source_ns, fixed_frame))
+        target_ns = conversions.nanoseconds("time", target_time)
+        source_ns = conversions.nanoseconds("time", source_time)
+        return self._succeeds(
+            lambda: self._lookup_full(
+                "canTransform", target_frame, target_ns, source_frame, source_ns, fixed_frame
+            )
+        )
 
     def _succeeds(self, lookup: Callable[[], object]) -> tuple[bool, str]:
         try:
@@ -139,7 +158,7 @@ class BufferCore:
                 lookup()
         except TransformException as error:
             return False, str(error)
-        return True, ''
+        return True, ""
 
     def get_latest_common_time(self, target_frame: str, source_frame: str) -> Time:
         """The latest time at which every dynamic link between two frames has data.
@@ -149,7 +168,7 @@ class BufferCore:
         """
         with self._lock:
             for frame in (target_frame, source_frame):
-                self._check_frame('get_latest_common_time', frame)
+                self._check_frame("get_latest_common_time", frame)
             latest_ns = self._latest_common_ns(target_frame, source_frame)
         return Time(nanoseconds=latest_ns)
 
@@ -172,37 +191,35 @@ class BufferCore:
     def _lookup_full(
         self, call: str, target: str, target_ns: int, source: str, source_ns: int, fixed: str
     ) -> tuple[Rigid, int]:
-        for name, frame in (('target', target), ('source', source), ('fixed', fixed)):
-            self._check_frame(f'{call} argument {name}_frame', frame)
+        for name, frame in (("target", target), ("source", source), ("fixed", fixed)):
+            self._check_frame(f"{call} argument {name}_frame", frame)
         fixed_T_source, _ = self._lookup(call, fixed, source, source_ns)
         target_T_fixed, time_ns = self._lookup(call, target, fixed, target_ns)
         return compose(target_T_fixed, fixed_T_source), time_ns
 
-    def _lookup(
-        self, call: str, target: str, source: str, time_ns: int
-    ) -> tuple[Rigid, int]:
+    def _lookup(self, call: str, target: str, source: str, time_ns: int) -> tuple[Rigid, int]:
         """target_T_source and the time it holds at; a frame in itself needs no data."""
         if target != source:
-            self._check_frame(f'{call} argument target_frame', target)
-            self._check_frame(f'{call} argument source_frame', source)
+            self._check_frame(f"{call} argument target_frame", target)
+            self._check_frame(f"{call} argument source_frame", source)
         if time_ns == LATEST_NS:
             time_ns = self._latest_common_ns(target, source)
         try:
             up, down = self._path(target, source, lambda cache: cache.at(time_ns))
         except ExtrapolationException as error:
             raise ExtrapolationException(
-                f'{error}, when looking up transform from frame [{source}] to frame [{target}]'
+                f"{error}, when looking up transform from frame [{source}] to frame [{target}]"
             ) from None
         return compose(invert(_climbed(down)), _climbed(up)), time_ns
 
     def _check_frame(self, argument: str, frame: str) -> None:
         if frame in self._frames:
             return
-        if not frame or frame.startswith('/'):
-            rule = "start with a '/'" if frame else 'be empty'
+        if not frame or frame.startswith("/"):
+            rule = "start with a '/'" if frame else "be empty"
             raise InvalidArgumentException(
-                f'Invalid argument "{frame}" passed to {argument} - '
-                f'in tf2 frame_ids cannot {rule}')
+                f'Invalid argument "{frame}" passed to {argument} - in tf2 frame_ids cannot {rule}'
+            )
         raise LookupException(f'"{frame}" passed to {argument} does not exist. ')
 
     def _latest_common_ns(self, target: str, source: str) -> int:
@@ -232,7 +249,7 @@ class BufferCore:
                 raise gap or _unconnected(target, source)
             down.append(edge)
             frame = edge.parent
-        return up[:height[frame]], down
+        return up[: height[frame]], down
 
     def _climb_or_gap(
         self, frame: str, until: str, edge_at: EdgeAt
@@ -255,8 +272,9 @@ class BufferCore:
             yield edge
             frame = edge.parent
         raise LookupException(
-            'The tf tree is invalid because it contains a loop.\n'
-            + frame_report.as_lines(self._caches))
+            "The tf tree is invalid because it contains a loop.\n"
+            + frame_report.as_lines(self._caches)
+        )
 
 
 def _climbed(edges: list[Edge]) -> Rigid:
@@ -267,4 +285,5 @@ def _climbed(edges: list[Edge]) -> Rigid:
 def _unconnected(target: str, source: str) -> ConnectivityException:
     return ConnectivityException(
         f"Could not find a connection between '{target}' and '{source}' "
-        'because they are not part of the same tree.Tf has two or more unconnected trees.')
+        "because they are not part of the same tree.Tf has two or more unconnected trees."
+    )

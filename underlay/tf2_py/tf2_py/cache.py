@@ -62,7 +62,7 @@ class TimeCache:
             if edge.stamp_ns < horizon_ns:
                 return False
         index = bisect_right(self._stamps_ns, edge.stamp_ns)
-        if edge not in self._edges[bisect_left(self._stamps_ns, edge.stamp_ns):index]:
+        if edge not in self._edges[bisect_left(self._stamps_ns, edge.stamp_ns) : index]:
             self._stamps_ns.insert(index, edge.stamp_ns)
             self._edges.insert(index, edge)
         return True
@@ -101,17 +101,25 @@ class TimeCache:
     def _gap(self, time_ns: int) -> str:
         requested = display(time_ns)
         if not self._edges:
-            return f'Lookup would require extrapolation at time {requested}, ' \
-                'but the buffer holds no data'
+            return (
+                f"Lookup would require extrapolation at time {requested}, "
+                "but the buffer holds no data"
+            )
         earliest, latest = self._stamps_ns[0], self._stamps_ns[-1]
         if earliest == latest:
-            return f'Lookup would require extrapolation at time {requested}, ' \
-                f'but only time {display(latest)} is in the buffer'
+            return (
+                f"Lookup would require extrapolation at time {requested}, "
+                f"but only time {display(latest)} is in the buffer"
+            )
         if time_ns > latest:
-            return 'Lookup would require extrapolation into the future.  Requested time ' \
-                f'{requested} but the latest data is at time {display(latest)}'
-        return 'Lookup would require extrapolation into the past.  Requested time ' \
-            f'{requested} but the earliest data is at time {display(earliest)}'
+            return (
+                "Lookup would require extrapolation into the future.  Requested time "
+                f"{requested} but the latest data is at time {display(latest)}"
+            )
+        return (
+            "Lookup would require extrapolation into the past.  Requested time "
+            f"{requested} but the earliest data is at time {display(earliest)}"
+        )
 
 
 Cache = StaticCache | TimeCache
@@ -128,4 +136,4 @@ def _between(older: Edge, newer: Edge, time_ns: int) -> Edge:
 
 def display(time_ns: int) -> str:
     """Seconds with six decimals, as tf2 writes times."""
-    return f'{time_ns * 1e-9:.6f}'
+    return f"{time_ns * 1e-9:.6f}"

@@ -23,24 +23,23 @@ def nanoseconds(what: str, value: TimeLike | DurationLike) -> int:
     Raises:
         TypeError: value is none of these; `what` names it.
     """
-    if hasattr(value, 'nanosec'):
+    if hasattr(value, "nanosec"):
         return value.sec * NS_PER_S + value.nanosec
-    if hasattr(value, 'nanoseconds'):
+    if hasattr(value, "nanoseconds"):
         return value.nanoseconds
-    raise TypeError(
-        f'{what} must have sec and nanosec, or nanoseconds, got {type(value).__name__}')
+    raise TypeError(f"{what} must have sec and nanosec, or nanoseconds, got {type(value).__name__}")
 
 
 def frame_names(transform: TransformStamped) -> tuple[str, str]:
     """Parent and child without the leading slash that ROS 1 wrote."""
-    return transform.header.frame_id.removeprefix('/'), transform.child_frame_id.removeprefix('/')
+    return transform.header.frame_id.removeprefix("/"), transform.child_frame_id.removeprefix("/")
 
 
 def problem_of(transform: TransformStamped) -> str | None:
     """Why a transform cannot enter the buffer; None if it can."""
     parent, child = frame_names(transform)
     if not child:
-        return 'TF_NO_CHILD_FRAME_ID: Ignoring a transform without child_frame_id'
+        return "TF_NO_CHILD_FRAME_ID: Ignoring a transform without child_frame_id"
     if not parent:
         return f'TF_NO_FRAME_ID: Ignoring a transform of child_frame_id "{child}" without frame_id'
     if parent == child:
@@ -50,8 +49,10 @@ def problem_of(transform: TransformStamped) -> str | None:
     if any(map(math.isnan, numbers)):
         return f'TF_NAN_INPUT: Ignoring a transform of child_frame_id "{child}" with NaN {numbers}'
     if not any(pose.rotation):
-        return 'TF_DENORMALIZED_QUATERNION: Ignoring a transform of child_frame_id ' \
+        return (
+            "TF_DENORMALIZED_QUATERNION: Ignoring a transform of child_frame_id "
             f'"{child}" with the quaternion {pose.rotation}'
+        )
     return None
 
 
@@ -59,7 +60,7 @@ def edge_from_msg(transform: TransformStamped) -> tuple[str, Edge]:
     """Child frame and link of a message that `problem_of` passes; its rotation is normalized."""
     parent, child = frame_names(transform)
     pose = _pose(transform)
-    stamp_ns = nanoseconds('header.stamp', transform.header.stamp)
+    stamp_ns = nanoseconds("header.stamp", transform.header.stamp)
     return child, Edge(parent, stamp_ns, Rigid(normalize(pose.rotation), pose.translation))
 
 

@@ -36,12 +36,14 @@ class Buffer(BufferCore, BufferInterface):
         self._new_data = threading.Condition()
         self._on_new_data: list[Callable[[], None]] = []
         if node is not None:
-            self.srv = node.create_service(FrameGraph, 'tf2_frames', self._answer_frames)
+            self.srv = node.create_service(FrameGraph, "tf2_frames", self._answer_frames)
         self.clock = node.get_clock() if node is not None else Clock()
         threshold = JumpThreshold(
-            min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True)
+            min_forward=None, min_backward=Duration(seconds=-1), on_clock_change=True
+        )
         self.jump_handle = self.clock.create_jump_callback(
-            threshold, post_callback=self.time_jump_callback)
+            threshold, post_callback=self.time_jump_callback
+        )
 
     def _answer_frames(
         self, request: FrameGraph.Request, response: FrameGraph.Response
@@ -51,7 +53,7 @@ class Buffer(BufferCore, BufferInterface):
 
     def time_jump_callback(self, time_jump: TimeJump) -> None:
         """Forget the past where the clock jumps back by 1 s or more, or changes its source."""
-        get_logger('tf2_buffer').warning('Detected jump back in time. Clearing tf buffer.')
+        get_logger("tf2_buffer").warning("Detected jump back in time. Clearing tf buffer.")
         self.clear()
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
@@ -83,8 +85,13 @@ class Buffer(BufferCore, BufferInterface):
         return self.lookup_transform_core(target_frame, source_frame, time)
 
     def lookup_transform_full(
-        self, target_frame: str, target_time: Time, source_frame: str, source_time: Time,
-        fixed_frame: str, timeout: Duration = NO_WAIT,
+        self,
+        target_frame: str,
+        target_time: Time,
+        source_frame: str,
+        source_time: Time,
+        fixed_frame: str,
+        timeout: Duration = NO_WAIT,
     ) -> TransformStamped:
         """Look up target at one time ← source at another, waiting up to `timeout`.
 
@@ -102,15 +109,24 @@ class Buffer(BufferCore, BufferInterface):
         return await self.wait_for_transform_async(target_frame, source_frame, time)
 
     async def lookup_transform_full_async(
-        self, target_frame: str, target_time: Time, source_frame: str, source_time: Time,
+        self,
+        target_frame: str,
+        target_time: Time,
+        source_frame: str,
+        source_time: Time,
         fixed_frame: str,
     ) -> TransformStamped:
         """Await target at one time ← source at another."""
         return await self.wait_for_transform_full_async(
-            target_frame, target_time, source_frame, source_time, fixed_frame)
+            target_frame, target_time, source_frame, source_time, fixed_frame
+        )
 
     def can_transform(
-        self, target_frame: str, source_frame: str, time: Time, timeout: Duration = NO_WAIT,
+        self,
+        target_frame: str,
+        source_frame: str,
+        time: Time,
+        timeout: Duration = NO_WAIT,
         return_debug_tuple: bool = False,
     ) -> Availability:
         """Whether target ← source is available, waiting up to `timeout` for it.
@@ -119,16 +135,27 @@ class Buffer(BufferCore, BufferInterface):
             a bool, or with `return_debug_tuple` also the reason why not.
         """
         result = self._wait(
-            lambda: self.can_transform_core(target_frame, source_frame, time), timeout)
+            lambda: self.can_transform_core(target_frame, source_frame, time), timeout
+        )
         return result if return_debug_tuple else result[0]
 
     def can_transform_full(
-        self, target_frame: str, target_time: Time, source_frame: str, source_time: Time,
-        fixed_frame: str, timeout: Duration = NO_WAIT, return_debug_tuple: bool = False,
+        self,
+        target_frame: str,
+        target_time: Time,
+        source_frame: str,
+        source_time: Time,
+        fixed_frame: str,
+        timeout: Duration = NO_WAIT,
+        return_debug_tuple: bool = False,
     ) -> Availability:
         """Whether target at one time ← source at another is available; see `can_transform`."""
-        result = self._wait(lambda: self.can_transform_full_core(
-            target_frame, target_time, source_frame, source_time, fixed_frame), timeout)
+        result = self._wait(
+            lambda: self.can_transform_full_core(
+                target_frame, target_time, source_frame, source_time, fixed_frame
+            ),
+            timeout,
+        )
         return result if return_debug_tuple else result[0]
 
     def _wait(self, check: Callable[[], tuple[bool, str]], timeout: Duration) -> tuple[bool, str]:
@@ -139,23 +166,27 @@ class Buffer(BufferCore, BufferInterface):
             self._new_data.wait_for(lambda: check()[0], timeout.nanoseconds / NS_PER_S)
         return check()
 
-    def wait_for_transform_async(
-        self, target_frame: str, source_frame: str, time: Time
-    ) -> Future:
+    def wait_for_transform_async(self, target_frame: str, source_frame: str, time: Time) -> Future:
         """A future that completes with target ← source once it is available."""
         return self._when(
             lambda: self.can_transform_core(target_frame, source_frame, time),
-            lambda: self.lookup_transform_core(target_frame, source_frame, time))
+            lambda: self.lookup_transform_core(target_frame, source_frame, time),
+        )
 
     def wait_for_transform_full_async(
-        self, target_frame: str, target_time: Time, source_frame: str, source_time: Time,
+        self,
+        target_frame: str,
+        target_time: Time,
+        source_frame: str,
+        source_time: Time,
         fixed_frame: str,
     ) -> Future:
         """A future that completes with target at one time ← source at another."""
         frames_and_times = (target_frame, target_time, source_frame, source_time, fixed_frame)
         return self._when(
             lambda: self.can_transform_full_core(*frames_and_times),
-            lambda: self.lookup_transform_full_core(*frames_and_times))
+            lambda: self.lookup_transform_full_core(*frames_and_times),
+        )
 
     def _when(
         self, check: Callable[[], tuple[bool, str]], lookup: Callable[[], TransformStamped]

@@ -11,7 +11,7 @@ class NotImplementedException(Exception):
     """A subclass of BufferInterface lacks the method that was called."""
 
     def __init__(self) -> None:
-        self.errstr = 'CanTransform or LookupTransform not implemented'
+        self.errstr = "CanTransform or LookupTransform not implemented"
         super().__init__(self.errstr)
 
 
@@ -25,8 +25,13 @@ class BufferInterface:
         raise NotImplementedException()
 
     def lookup_transform_full(
-        self, target_frame: str, target_time: Time, source_frame: str, source_time: Time,
-        fixed_frame: str, timeout: Duration = NO_WAIT,
+        self,
+        target_frame: str,
+        target_time: Time,
+        source_frame: str,
+        source_time: Time,
+        fixed_frame: str,
+        timeout: Duration = NO_WAIT,
     ) -> TransformStamped:
         """Look up target at one time ← source at another, through a fixed frame."""
         raise NotImplementedException()
@@ -38,8 +43,13 @@ class BufferInterface:
         raise NotImplementedException()
 
     def can_transform_full(
-        self, target_frame: str, target_time: Time, source_frame: str, source_time: Time,
-        fixed_frame: str, timeout: Duration = NO_WAIT,
+        self,
+        target_frame: str,
+        target_time: Time,
+        source_frame: str,
+        source_time: Time,
+        fixed_frame: str,
+        timeout: Duration = NO_WAIT,
     ) -> bool:
         """Whether `lookup_transform_full` would succeed."""
         raise NotImplementedException()

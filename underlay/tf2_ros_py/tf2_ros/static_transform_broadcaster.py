@@ -25,7 +25,8 @@ class StaticTransformBroadcaster:
             history=HistoryPolicy.KEEP_LAST,
         )
         self.pub_tf = node.create_publisher(
-            TFMessage, '/tf_static', latched if qos is None else qos)
+            TFMessage, "/tf_static", latched if qos is None else qos
+        )
         self._transforms: dict[str, TransformStamped] = {}
 
     def sendTransform(self, transform: Transforms) -> None:

@@ -21,7 +21,8 @@ class TransformBroadcaster:
 
     def __init__(self, node: Node, qos: QoSProfile | int | None = None) -> None:
         self.pub_tf = node.create_publisher(
-            TFMessage, '/tf', QoSProfile(depth=100) if qos is None else qos)
+            TFMessage, "/tf", QoSProfile(depth=100) if qos is None else qos
+        )
 
     def sendTransform(self, transform: Transforms) -> None:
         """Publish one transform, or several in one message."""

@@ -12,7 +12,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 from tf2_ros.buffer import Buffer
 
-AUTHORITY = 'default_authority'  # DDS does not tell the subscriber who published
+AUTHORITY = "default_authority"  # DDS does not tell the subscriber who published
 
 
 class TransformListener:
@@ -28,34 +28,45 @@ class TransformListener:
     """
 
     def __init__(
-        self, buffer: Buffer, node: Node, *, spin_thread: bool = False,
-        qos: QoSProfile | int | None = None, static_qos: QoSProfile | int | None = None,
+        self,
+        buffer: Buffer,
+        node: Node,
+        *,
+        spin_thread: bool = False,
+        qos: QoSProfile | int | None = None,
+        static_qos: QoSProfile | int | None = None,
     ) -> None:
         self.buffer = buffer
         self.node = node
         # Reentrant, so that a callback of the node may wait for transforms.
         self.group = ReentrantCallbackGroup()
         self.tf_sub = node.create_subscription(
-            TFMessage, '/tf', self.callback,
+            TFMessage,
+            "/tf",
+            self.callback,
             _keep_100(DurabilityPolicy.VOLATILE) if qos is None else qos,
-            callback_group=self.group)
+            callback_group=self.group,
+        )
         self.tf_static_sub = node.create_subscription(
-            TFMessage, '/tf_static', self.static_callback,
+            TFMessage,
+            "/tf_static",
+            self.static_callback,
             _keep_100(DurabilityPolicy.TRANSIENT_LOCAL) if static_qos is None else static_qos,
-            callback_group=self.group)
+            callback_group=self.group,
+        )
         if spin_thread:
             self.executor = SingleThreadedExecutor(context=node.context)
             self.executor.add_node(node)
             self.dedicated_listener_thread = Thread(
-                target=_spin, args=(self.executor,), daemon=True)
+                target=_spin, args=(self.executor,), daemon=True
+            )
             self.dedicated_listener_thread.start()
             # An interpreter that ends while the thread waits in C++ would abort.
-            self._end_thread = finalize(
-                self, _end, self.executor, self.dedicated_listener_thread)
+            self._end_thread = finalize(self, _end, self.executor, self.dedicated_listener_thread)
 
     def unregister(self) -> None:
         """Stop listening: end the thread, if any, and drop both subscriptions."""
-        if hasattr(self, '_end_thread'):
+        if hasattr(self, "_end_thread"):
             self._end_thread()
         self.node.destroy_subscription(self.tf_sub)
         self.node.destroy_subscription(self.tf_static_sub)
