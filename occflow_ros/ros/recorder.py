@@ -1,0 +1,216 @@
+"""Records topics into a rosbag2 MCAP as the serialised messages that arrive."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+
+from occflow_ros.errors import DataError, OccflowError, OutputError
+from occflow_ros.ros import process
+from occflow_ros.ros.message_types import MessageTypes
+from occflow_ros.ros.parameters import Parameters
+from occflow_ros.ros.stamps import NS_PER_S
+
+BAG_VERSION = 9
+QUEUE_SIZE = 100
+DISCOVERY_PERIOD_S = 0.1
+GRACE_S = 0.3
+RAW_IMAGE = "sensor_msgs/msg/Image"
+
+
+class RecorderParameters(BaseModel):
+    """What to record, and where to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    output: str = Field("", description="folder of the bag, which must not exist yet")
+    topics: tuple[str, ...] = Field(
+        ("*",),
+        min_length=1,
+        description="topics, or patterns with *; raw images only where they are named in full",
+    )
+
+
+class Bag:
+    """A rosbag2 MCAP that is being written, from one thread.
+
+    The file is written in chunks of 1 MiB; `close` adds the index and `metadata.yaml`. Of a process
+    that is killed (SIGKILL), all but the last chunk is in the file, and `mcap recover` reads it.
+
+    Args:
+        folder: must not exist.
+
+    Raises:
+        OutputError: where the folder is occupied or cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._types = MessageTypes()
+        try:
+            self._writer = Writer(folder, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
+            self._writer.open()
+        except WriterError:
+            raise OutputError(f"output: expected a new folder, but {folder} exists") from None
+        except OSError as error:
+            raise OutputError(f"output: cannot make {folder}: {error.strerror}") from None
+
+    def add_topic(self, topic: str, kind: str, offered: list[Qos]) -> Connection:
+        """Announce a topic; raises DataError where its type has no definition here."""
+        self._types.ensure(kind)
+        return self._writer.add_connection(
+            topic, kind, typestore=self._types.store, offered_qos_profiles=offered
+        )
+
+    def write(self, connection: Connection, received_ns: int, data: bytes) -> None:
+        """Add a serialised message; raises OutputError where the disk does not take it."""
+        try:
+            self._writer.write(connection, received_ns, data)
+        except OSError as error:
+            raise OutputError(f"output: cannot write {self._folder}: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Finish the file; only then is it a whole bag."""
+        try:
+            self._writer.close()
+        except OSError as error:
+            raise OutputError(f"output: cannot write {self._folder}: {error.strerror}") from None
+
+
+class Recorder(Node):
+    """Subscribes to topics as they appear, with a quality of service that their publishers offer.
+
+    Raises:
+        OccflowError: names a wrong parameter, or the output where it cannot be used.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("recorder", automatically_declare_parameters_from_overrides=True)
+        parameters = Parameters(self)
+        self._settings = settings = parameters.read(RecorderParameters())
+        parameters.check_all_known()
+        if not settings.output:
+            raise OccflowError("output: expected a folder for the bag, got none")
+        self._patterns = [
+            topic if "*" in topic else self.resolve_topic_name(topic) for topic in settings.topics
+        ]
+        self._bag = Bag(Path(settings.output))
+        self._seen: set[str] = set()
+        self._messages = 0
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(DISCOVERY_PERIOD_S, self._discover, clock=steady)
+        self.get_logger().info(f"recording {', '.join(self._patterns)} into {settings.output}")
+
+    def close(self) -> None:
+        """Finish the bag; callbacks must have ended."""
+        self._bag.close()
+        self.get_logger().info(f"recorded {self._messages} messages into {self._settings.output}")
+
+    def _discover(self) -> None:
+        for topic, kinds in self.get_topic_names_and_types():
+            if topic in self._seen or not self._wanted(topic, kinds[0]):
+                continue
+            if publishers := self.get_publishers_info_by_topic(topic):
+                self._seen.add(topic)
+                self._record(topic, kinds[0], publishers)
+
+    def _wanted(self, topic: str, kind: str) -> bool:
+        if topic in self._patterns:
+            return True
+        matches = any(fnmatchcase(topic, pattern) for pattern in self._patterns)
+        return matches and kind != RAW_IMAGE
+
+    def _record(self, topic: str, kind: str, publishers: list[TopicEndpointInfo]) -> None:
+        try:
+            offered = [_bag_qos(publisher.qos_profile) for publisher in publishers]
+            connection = self._bag.add_topic(topic, kind, offered)
+            message_class = _message_class(kind)
+        except DataError as error:
+            self.get_logger().warning(f"{topic} is not recorded: {error}")
+            return
+        self.create_subscription(
+            message_class, topic, self._writer_of(connection), _matching_qos(publishers), raw=True
+        )
+        self.get_logger().info(f"recording {topic}")
+
+    def _writer_of(self, connection: Connection) -> Callable[[bytes], None]:
+        def write(data: bytes) -> None:
+            self._messages += 1
+            self._bag.write(connection, self.get_clock().now().nanoseconds, data)
+
+        return write
+
+
+def main() -> None:
+    """The `recorder` executable."""
+    process.run("recorder", _work)
+
+
+def _work(stop: threading.Event) -> None:
+    recorder = Recorder()
+    try:
+        with process.spinning(recorder, stop):
+            stop.wait()
+            time.sleep(GRACE_S)  # what was sent before the signal is still on its way
+    finally:
+        recorder.close()
+
+
+def _message_class(kind: str) -> type:
+    package, _, name = kind.split("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise DataError(f"{kind}: expected an installed message type: {error}") from None
+
+
+def _matching_qos(publishers: list[TopicEndpointInfo]) -> QoSProfile:
+    """The strongest quality of service that every publisher offers."""
+    offered = [publisher.qos_profile for publisher in publishers]
+    reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+    latched = all(qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=QUEUE_SIZE,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+def _bag_qos(qos: QoSProfile) -> Qos:
+    """rclpy and rosbags number the policies alike, after rmw."""
+    return Qos(
+        history=QosHistory(qos.history.value),
+        depth=qos.depth,
+        reliability=QosReliability(qos.reliability.value),
+        durability=QosDurability(qos.durability.value),
+        deadline=_bag_time(qos.deadline.nanoseconds),
+        lifespan=_bag_time(qos.lifespan.nanoseconds),
+        liveliness=QosLiveliness(qos.liveliness.value),
+        liveliness_lease_duration=_bag_time(qos.liveliness_lease_duration.nanoseconds),
+        avoid_ros_namespace_conventions=qos.avoid_ros_namespace_conventions,
+    )
+
+
+def _bag_time(nanoseconds: int) -> QosTime:
+    return QosTime(*divmod(nanoseconds, NS_PER_S))

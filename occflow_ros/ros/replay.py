@@ -1,0 +1,246 @@
+"""Plays a recorded drive as live sensors: images, CameraInfo, TF, clock and LiDAR."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
+
+from occflow_ros.data.source import open_drive
+from occflow_ros.errors import OccflowError, OutputError
+from occflow_ros.ros import drive_messages, process
+from occflow_ros.ros.parameters import Parameters
+from occflow_ros.ros.stamps import time_message
+from occflow_ros.ros.timeline import Event, Timeline
+
+QUEUE_SIZE = 10
+CLOCK_PERIOD_S = 0.02
+POLL_S = 0.05
+SETTLE_S = 0.5
+DELIVERY_S = 5
+
+
+class ReplayParameters(BaseModel):
+    """What to play, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field("", description="recording folder, or root of a nuScenes data set")
+    scene: str = Field("", description="scene of a nuScenes data set; empty: the only one")
+    version: str = Field("", description="version of a nuScenes data set; empty: the only one")
+    keyframes_only: bool = Field(True, description="leave out what lies between keyframes")
+    rate: float = Field(1.0, gt=0, description="times real time")
+    loop: bool = Field(False, description="start again at the end, with stamps that go on")
+    transport: Literal["raw", "compressed"] = Field(
+        "raw", description="raw: decoded on image_raw; compressed: files on image_raw/compressed"
+    )
+    lidar: bool = Field(True, description="also send the LiDAR sweeps on lidar/points")
+    wait_for_subscribers_s: float = Field(
+        30.0, ge=0, description="wait until the node subscribes to every camera; 0: begin at once"
+    )
+    wait_for_node: str = Field(
+        "occflow", description="name of the node that is to subscribe; empty: any, a recorder too"
+    )
+    summary: str = Field("", description="JSON file that lists the sets sent; empty: none")
+
+
+class Replay(Node):
+    """Sends each message when its stamp is due; `play` returns at the end.
+
+    Raises:
+        OccflowError: names a wrong parameter, or what of the drive or output cannot be used.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("replay", automatically_declare_parameters_from_overrides=True)
+        parameters = Parameters(self)
+        self._settings = settings = parameters.read(ReplayParameters())
+        parameters.check_all_known()
+        if not settings.source:
+            raise OccflowError("source: expected a recording folder or data set, got none")
+        self._drive = drive = open_drive(
+            settings.source,
+            settings.scene or None,
+            settings.version or None,
+            settings.keyframes_only,
+        )
+        self._timeline = Timeline(drive, settings.lidar)
+        self._sent: dict[tuple[int, int], int] = {}
+        self._last_pose_ns = 0
+        self._round = 0
+        self._complete = False
+        if settings.summary:
+            self.write_summary()
+        self._images = {name: self._image_publisher(name) for name in drive.cameras}
+        self._infos = {
+            name: self.create_publisher(CameraInfo, f"{name}/camera_info", QUEUE_SIZE)
+            for name in drive.cameras
+        }
+        self._lidar = self.create_publisher(PointCloud2, "lidar/points", QUEUE_SIZE)
+        self._clock = self.create_publisher(Clock, "/clock", QUEUE_SIZE)
+        self._tf = TransformBroadcaster(self)
+        self._static_tf = StaticTransformBroadcaster(self)
+        self._static_tf.sendTransform(drive_messages.extrinsic_messages(drive))
+
+    def play(self, stop: threading.Event) -> None:
+        """Send the drive once, or over and over, until the end or until `stop` is set.
+
+        Raises:
+            OccflowError: names the topics that nobody subscribes to within the wait.
+            DataError: names a file that cannot be read.
+        """
+        self._wait_for_subscribers(stop)
+        self._announce()
+        for due_s, event, stamp_ns in self._schedule():
+            self._sleep_until(due_s, stamp_ns, stop)
+            if stop.is_set():
+                return
+            self._send(event, stamp_ns)
+        self._complete = True
+        for publisher in (*self._images.values(), *self._infos.values()):
+            publisher.wait_for_all_acked(Duration(seconds=DELIVERY_S))
+
+    def write_summary(self) -> None:
+        """List what was sent so far in the summary file; raises OutputError where it cannot be."""
+        sets = [
+            {
+                "stamp_ns": self._timeline.reference_ns(index)
+                + self._timeline.round_shift_ns(round_index),
+                "index": index,
+                "round": round_index,
+                "images": images,
+            }
+            for (round_index, index), images in sorted(self._sent.items())
+        ]
+        document = {
+            "source": self._settings.source,
+            "drive": self._drive.name,
+            "cameras": list(self._drive.cameras),
+            "rate": self._settings.rate,
+            "shift_ns": self._timeline.shift_ns,
+            "complete": self._complete,
+            "sets": sets,
+        }
+        _write_atomically(Path(self._settings.summary), json.dumps(document, indent=1) + "\n")
+
+    def close(self) -> None:
+        """Write the summary, where one is asked for."""
+        if self._settings.summary:
+            self.write_summary()
+        self.get_logger().info(
+            f"sent {sum(self._sent.values())} images in {len(self._sent)} sets"
+            + ("" if self._complete else "; stopped before the end")
+        )
+
+    def _image_publisher(self, name: str) -> Publisher:
+        if self._settings.transport == "raw":
+            return self.create_publisher(Image, f"{name}/image_raw", QUEUE_SIZE)
+        return self.create_publisher(CompressedImage, f"{name}/image_raw/compressed", QUEUE_SIZE)
+
+    def _announce(self) -> None:
+        drive, timeline = self._drive, self._timeline
+        logger = self.get_logger()
+        logger.info(
+            f"playing {drive.name}: {len(drive.sets)} sets of {len(drive.cameras)} cameras "
+            f"at {self._settings.rate:g} times real time"
+        )
+        if timeline.shift_ns:
+            logger.info(f"stamps are shifted by {timeline.shift_ns} ns: ROS reads 0 as the latest")
+
+    def _wait_for_subscribers(self, stop: threading.Event) -> None:
+        if not (wait_s := self._settings.wait_for_subscribers_s):
+            return
+        deadline_s = time.monotonic() + wait_s
+        publishers = [*self._images.values(), *self._infos.values()]
+        if self._settings.wait_for_node:
+            publishers.append(self._tf.pub_tf)
+        while missing := [p.topic_name for p in publishers if not self._has_subscriber(p)]:
+            if time.monotonic() > deadline_s:
+                who = self._settings.wait_for_node or "anybody"
+                raise OccflowError(
+                    f"expected {who} to subscribe within {wait_s:g} s to {', '.join(missing)}"
+                )
+            if stop.wait(POLL_S):
+                return
+        stop.wait(SETTLE_S)
+
+    def _has_subscriber(self, publisher: Publisher) -> bool:
+        """Whether the awaited node is among the subscribers, and all of them are connected."""
+        subscribers = self.get_subscriptions_info_by_topic(publisher.topic_name)
+        awaited = self._settings.wait_for_node
+        there = any(not awaited or subscriber.node_name == awaited for subscriber in subscribers)
+        return there and publisher.get_subscription_count() >= len(subscribers)
+
+    def _schedule(self) -> Iterator[tuple[float, Event, int]]:
+        """When each event is due (s of `time.monotonic`), the event, and its stamp as sent."""
+        timeline = self._timeline
+        begin_s = time.monotonic()
+        begin_ns = timeline.first_ns + timeline.round_shift_ns(0)
+        for round_index in count() if self._settings.loop else range(1):
+            self._round = round_index
+            for event in timeline:
+                stamp_ns = event.stamp_ns + timeline.round_shift_ns(round_index)
+                yield begin_s + (stamp_ns - begin_ns) * 1e-9 / self._settings.rate, event, stamp_ns
+
+    def _sleep_until(self, due_s: float, stamp_ns: int, stop: threading.Event) -> None:
+        """Wait, with the clock running on towards the stamp that is due."""
+        while (left_s := due_s - time.monotonic()) > 0 and not stop.is_set():
+            now_ns = max(1, stamp_ns - round(left_s * self._settings.rate * 1e9))
+            self._clock.publish(Clock(clock=time_message(now_ns)))
+            stop.wait(min(left_s, CLOCK_PERIOD_S))
+
+    def _send(self, event: Event, stamp_ns: int) -> None:
+        self._clock.publish(Clock(clock=time_message(stamp_ns)))
+        if stamp_ns > self._last_pose_ns:  # TF warns of a pose that it has already
+            self._last_pose_ns = stamp_ns
+            self._tf.sendTransform(
+                drive_messages.pose_message(self._drive, event.odom_T_base, stamp_ns)
+            )
+        if event.camera is not None:
+            self._send_image(event, stamp_ns)
+        elif event.file is not None:
+            self._lidar.publish(drive_messages.lidar_message(event.file, stamp_ns))
+
+    def _send_image(self, event: Event, stamp_ns: int) -> None:
+        camera = self._drive.cameras[event.camera]
+        raw = self._settings.transport == "raw"
+        convert = drive_messages.image_message if raw else drive_messages.compressed_message
+        self._infos[camera.name].publish(drive_messages.info_message(camera, stamp_ns))
+        self._images[camera.name].publish(convert(camera, event.file, stamp_ns))
+        key = (self._round, event.set_index)
+        self._sent[key] = self._sent.get(key, 0) + 1
+
+
+def main() -> None:
+    """The `replay` executable."""
+    process.run("replay", _work)
+
+
+def _work(stop: threading.Event) -> None:
+    replay = Replay()
+    with process.spinning(replay, stop):
+        try:
+            replay.play(stop)
+        finally:
+            replay.close()
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(f"summary: cannot write {path}: {error.strerror}") from None

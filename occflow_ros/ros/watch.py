@@ -1,0 +1,67 @@
+"""Prints the node's diagnostics as JSON lines: each camera set's outcome, and the summaries."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from pydantic import BaseModel, ConfigDict, Field
+from rclpy.node import Node
+
+from occflow_ros.ros import process
+from occflow_ros.ros.accounting import QUEUE_SIZE
+from occflow_ros.ros.parameters import Parameters
+
+POLL_S = 0.05
+STATUSES = (": frame", ": summary")
+
+
+class WatchParameters(BaseModel):
+    """What to wait for before the first line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    topic: str = Field(
+        "occflow/occupancy_flow", description="`ready` is printed once it has both ends"
+    )
+
+
+class Watch(Node):
+    """Listens to `/diagnostics`."""
+
+    def __init__(self) -> None:
+        super().__init__("watch", automatically_declare_parameters_from_overrides=True)
+        parameters = Parameters(self)
+        self._topic = parameters.read(WatchParameters()).topic
+        parameters.check_all_known()
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._print, QUEUE_SIZE)
+
+    @property
+    def connected(self) -> bool:
+        """Whether somebody publishes the topic and somebody else subscribes to it."""
+        topic = self.resolve_topic_name(self._topic)
+        return self.count_publishers(topic) > 0 and self.count_subscribers(topic) > 0
+
+    def _print(self, array: DiagnosticArray) -> None:
+        for status in array.status:
+            if status.name.endswith(STATUSES):
+                print(json.dumps(_values(status)), flush=True)
+
+
+def main() -> None:
+    """The `watch` executable."""
+    process.run("watch", _work)
+
+
+def _work(stop: threading.Event) -> None:
+    watch = Watch()
+    with process.spinning(watch, stop):
+        while not watch.connected and not stop.wait(POLL_S):
+            pass
+        print(json.dumps({"ready": True}), flush=True)
+        stop.wait()
+
+
+def _values(status: DiagnosticStatus) -> dict[str, str]:
+    return {item.key: item.value for item in status.values}

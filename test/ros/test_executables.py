@@ -1,0 +1,200 @@
+"""Replay, node and recorder as processes over DDS, and how each ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from mcap.exceptions import EndOfFile
+from mcap.reader import NonSeekingReader
+from rosbags.highlevel import AnyReader
+
+from occflow_ros.data.recording import write_recording
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TIMEOUT_S = 60.0
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts executables; whatever still runs at the end is killed."""
+    processes = []
+
+    def run(name, **parameters):
+        command = [sys.executable, str(REPOSITORY / "scripts" / name), "--ros-args"]
+        for key, value in parameters.items():
+            command += ["-p", f"{key.replace('__', '.')}:={json.dumps(value)}"]
+        path = os.pathsep.join((str(REPOSITORY), os.environ.get("PYTHONPATH", "")))
+        log = (tmp_path / f"{name}.log").open("w+")
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        )
+        process.text = lambda: Path(log.name).read_text()
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def wait_for_text(process, text):
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while text not in process.text():
+        assert process.poll() is None, process.text()
+        assert time.monotonic() < deadline_s, f"{text!r} not in:\n{process.text()}"
+        time.sleep(0.05)
+
+
+def end(process, signum=signal.SIGINT):
+    """Ask it to end; it must do so quietly and with status 0."""
+    process.send_signal(signum)
+    status = process.wait(TIMEOUT_S)
+    assert (status, "Traceback" in process.text()) == (0, False), process.text()
+
+
+def read_bag(path):
+    """Decoded messages by topic, from the bag alone."""
+    messages = {}
+    with AnyReader([path]) as reader:
+        for connection, _, data in reader.messages():
+            decoded = reader.deserialize(data, connection.msgtype)
+            messages.setdefault(connection.topic, []).append(decoded)
+    return messages
+
+
+def outcomes_in(messages):
+    """Values of the node's `frame` statuses."""
+    statuses = [status for array in messages["/diagnostics"] for status in array.status]
+    return [
+        {item.key: item.value for item in status.values}
+        for status in statuses
+        if status.name.endswith(": frame")
+    ]
+
+
+def stamp_ns(message):
+    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+
+
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
+def test_every_set_that_is_sent_is_accounted_for(start, drive, tmp_path, tiny_preset, transport):
+    write_recording(tmp_path / "drive", drive)
+    node = start(
+        "node",
+        preset=str(tiny_preset),
+        node__cameras__names=["left", "right"],
+        node__cameras__compressed=transport == "compressed",
+        node__cameras__reliable=True,
+        node__tf_wait_s=2.0,
+    )
+    recorder = start("recorder", output=str(tmp_path / "bag"))
+    wait_for_text(node, "waiting for images")
+    wait_for_text(recorder, "recording /occflow/costmap")
+    wait_for_text(recorder, "recording /occflow/occupancy_flow")
+    replay = start(
+        "replay",
+        source=str(tmp_path / "drive"),
+        transport=transport,
+        summary=str(tmp_path / "sent.json"),
+    )
+    assert replay.wait(TIMEOUT_S) == 0, replay.text()
+    time.sleep(1.0)  # the last step
+    end(node, signal.SIGTERM)
+    end(recorder)
+
+    sent = json.loads((tmp_path / "sent.json").read_text())
+    assert sent["complete"]
+    assert [(item["index"], item["images"]) for item in sent["sets"]] == [(i, 2) for i in range(4)]
+    stamps = [item["stamp_ns"] for item in sent["sets"]]
+    assert stamps == [1_000_000_000 + index * 400_000_000 for index in range(4)]
+
+    messages = read_bag(tmp_path / "bag")
+    outcomes = {int(values["stamp_ns"]): values["reason"] for values in outcomes_in(messages)}
+    assert sorted(outcomes) == stamps
+    assert set(outcomes.values()) <= {"", "overload"}, "a busy machine may be too slow"
+    flows = messages["/occflow/occupancy_flow"]
+    assert [stamp_ns(flow) for flow in flows] == [s for s in stamps if not outcomes[s]]
+    assert flows
+    assert all(len(flow.index) == len(flow.velocity_x) for flow in flows)
+    poses = [transform for message in messages["/tf"] for transform in message.transforms]
+    assert [pose.transform.translation.x for pose in poses] == pytest.approx(
+        [(stamp_ns(pose) - 1_000_000_000) * 1e-9 for pose in poses]
+    )
+    assert len(messages["/tf_static"][0].transforms) == 2
+    if transport == "compressed":
+        image = messages["/left/image_raw/compressed"][0]
+        assert image.data.tobytes() == drive.sets[0].images["left"].path.read_bytes()
+    else:
+        assert "/left/image_raw" not in messages, "raw images only where they are named"
+
+
+def test_a_loop_goes_on_with_later_stamps_until_ctrl_c(start, drive, tmp_path):
+    write_recording(tmp_path / "drive", drive)
+    replay = start(
+        "replay",
+        source=str(tmp_path / "drive"),
+        loop=True,
+        rate=20.0,
+        wait_for_subscribers_s=0.0,
+        summary=str(tmp_path / "sent.json"),
+    )
+    wait_for_text(replay, "playing")
+    time.sleep(0.6)
+    end(replay)
+    sent = json.loads((tmp_path / "sent.json").read_text())
+    stamps = [item["stamp_ns"] for item in sent["sets"]]
+    assert sent["complete"] is False
+    assert max(item["round"] for item in sent["sets"]) >= 1
+    assert stamps == sorted(set(stamps))
+
+
+def test_ctrl_c_leaves_a_readable_bag(start, drive, tmp_path):
+    write_recording(tmp_path / "drive", drive)
+    recorder = start("recorder", output=str(tmp_path / "bag"), topics=["/clock", "/left/*"])
+    replay = start("replay", source=str(tmp_path / "drive"), loop=True, wait_for_subscribers_s=0.0)
+    wait_for_text(recorder, "recording /left/camera_info")
+    time.sleep(0.5)
+    end(recorder)
+    end(replay)
+    messages = read_bag(tmp_path / "bag")
+    assert set(messages) == {"/clock", "/left/camera_info"}
+    np.testing.assert_allclose(messages["/left/camera_info"][0].k[[0, 2]], [60.0, 59.5])
+
+
+def test_what_was_written_before_a_kill_can_be_recovered(start, drive, tmp_path):
+    write_recording(tmp_path / "drive", drive)
+    recorder = start("recorder", output=str(tmp_path / "bag"), topics=["*", "/left/image_raw"])
+    start("replay", source=str(tmp_path / "drive"), loop=True, rate=40.0, wait_for_subscribers_s=0)
+    wait_for_text(recorder, "recording /left/image_raw")
+    path = tmp_path / "bag" / "bag.mcap"
+    deadline_s = time.monotonic() + TIMEOUT_S
+    while path.stat().st_size < 3_000_000:
+        assert time.monotonic() < deadline_s, "the bag does not grow"
+        time.sleep(0.05)
+    recorder.kill()
+    recorder.wait()
+    topics = set()
+    with path.open("rb") as stream, pytest.raises(EndOfFile):
+        for _, channel, _ in NonSeekingReader(stream).iter_messages(log_time_order=False):
+            topics.add(channel.topic)
+    assert "/left/image_raw" in topics
+
+
+def test_a_bag_without_any_message_is_readable(start, tmp_path):
+    recorder = start("recorder", output=str(tmp_path / "bag"), topics=["/nothing"])
+    wait_for_text(recorder, "recording /nothing into")
+    end(recorder)
+    assert read_bag(tmp_path / "bag") == {}
