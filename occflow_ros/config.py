@@ -191,6 +191,7 @@ NANO = ModelConfig(
     refiner_blocks=(1, 1, 1),
     output_channels=32,
     head_hidden=32,
+    level_m=0.4,  # half a voxel: a surface that passes through the voxel occupies it
 )
 
 PRESETS: dict[str, Config] = {"nano": Config(model=NANO)}

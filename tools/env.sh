@@ -16,9 +16,6 @@ esac
 if [ -f "$_occflow_root/config/fastdds.xml" ]; then
   export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$_occflow_root/config/fastdds.xml}"
 fi
-# Threads of PyTorch that wait for each other sleep: spinning, they would take the cores from the
-# other processes of a demo, and from each other.
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
 
 unset _occflow_root _occflow_setup

@@ -24,9 +24,8 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status (0 done, 1 failed, 2 bad usage, 130 Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = _parser(arguments[0] if arguments else None)
-    args = parser.parse_args(arguments)
     try:
+        args = _parser(arguments[0] if arguments else None).parse_args(arguments)
         return args.run(args) or 0
     except OccflowError as error:
         print(f"occflow: error: {error}", file=sys.stderr)

@@ -7,11 +7,14 @@ from torch import Tensor
 
 from occflow_ros.config import Config
 from occflow_ros.engine.feature_buffer import FeatureBuffer, check_pose, relative_poses
+from occflow_ros.engine.ring import ring_frame
 from occflow_ros.engine.stage_timer import StageTimer
 from occflow_ros.errors import DataError
 from occflow_ros.models.heads import Prediction
 from occflow_ros.models.occflow_net import OccFlowNet
 from occflow_ros.structures import Clip, Frame, OccupancyFlow
+
+WARM_UP_STEPS = 2
 
 
 class OccupancyStream:
@@ -65,6 +68,16 @@ class OccupancyStream:
         """Forget the past."""
         self._buffer.clear()
         self._last_reset = reason
+
+    def warm_up(self, cameras: int) -> None:
+        """Take steps on noise, so that the first real one takes no longer than those after it.
+
+        Args:
+            cameras: how many the real rig has.
+        """
+        for index in range(WARM_UP_STEPS):
+            self.step(ring_frame(cameras, self._config.model.image_hw_px, index))
+        self._buffer.clear()
 
     def step(self, frame: Frame) -> OccupancyFlow:
         """Predict for one frame from it and from what is remembered.

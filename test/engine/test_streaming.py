@@ -119,3 +119,12 @@ def test_every_stage_is_timed_in_order():
 
 def test_weights_source_is_visible():
     assert stream().weights_source == "untrained (seed 0)"
+
+
+def test_warming_up_leaves_no_trace():
+    warm, cold = stream(), stream()
+    warm.warm_up(cameras=2)
+    assert warm.history_length == 0
+    first = frame(0)
+    assert_same(warm.step(first), cold.step(first))
+    assert warm.last_reset is None

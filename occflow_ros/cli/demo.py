@@ -1,0 +1,77 @@
+"""Replay a drive through the real node over DDS, and write a bag, pictures and a report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from occflow_ros.cli.config import add_config_argument
+from occflow_ros.config import resolve
+from occflow_ros.demo.pipeline import DemoOptions, run_demo
+from occflow_ros.demo.summary import as_text
+from occflow_ros.errors import OccflowError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `occflow demo`."""
+    parser.add_argument(
+        "--source",
+        type=Path,
+        metavar="DIR",
+        help="recording folder or nuScenes data set (default: a synthetic drive, made once)",
+    )
+    parser.add_argument("--scene", metavar="NAME", help="scene of a nuScenes data set")
+    parser.add_argument("--version", metavar="NAME", help="version of a nuScenes data set")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out/demo"),
+        metavar="DIR",
+        help="folder for the results (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace the results that are in it"
+    )
+    add_config_argument(parser)
+    parser.add_argument(
+        "--weights", type=Path, metavar="FILE", help="checkpoint (default: untrained weights)"
+    )
+    parser.add_argument(
+        "--rate",
+        type=_positive,
+        default=0.5,
+        metavar="R",
+        help="replay speed, times real time; two CPU cores keep up with the default: %(default)s",
+    )
+    parser.add_argument(
+        "--frames", type=int, metavar="N", help="replay only the first camera sets (default: all)"
+    )
+    parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the demo and print its tables."""
+    if args.source is None and (args.scene or args.version):
+        raise OccflowError("--scene and --version: expected --source with a nuScenes data set")
+    options = DemoOptions(
+        source=args.source,
+        scene=args.scene,
+        version=args.version,
+        out=args.out,
+        overwrite=args.overwrite,
+        config=resolve(args.config),
+        weights=args.weights,
+        rate=args.rate,
+        max_sets=args.frames,
+        device=args.device,
+    )
+    summary = run_demo(options)
+    print("\n\n".join(as_text(table) for table in summary.tables()))
+    print(f"\nWeights  {summary.weights_text}\nReport   {args.out / 'report.html'}")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
+    return value

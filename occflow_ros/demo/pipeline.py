@@ -1,0 +1,141 @@
+"""The whole demo on one screen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from occflow_ros.config import Config, dump
+from occflow_ros.demo.accounting import account, count_drops, resets, stage_latencies
+from occflow_ros.demo.bag import read_bag
+from occflow_ros.demo.evaluation import evaluate, total_accuracy
+from occflow_ros.demo.pictures import draw_pictures, spread
+from occflow_ros.demo.report import write_report
+from occflow_ros.demo.run import RunSettings, check_ros, play
+from occflow_ros.demo.source import Source, synthetic_source, user_source
+from occflow_ros.demo.summary import Summary
+from occflow_ros.errors import OutputError
+from occflow_ros.output import check_free
+
+REPORT_PICTURES = 6
+_RESULTS = (
+    "bag",
+    "logs",
+    "pictures",
+    "animation.webp",
+    "config.yaml",
+    "replay.json",
+    "summary.json",
+    "report.html",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the user asks for.
+
+    Args:
+        source: folder of a drive, None for the synthetic one.
+        scene: of a nuScenes data set.
+        version: of a nuScenes data set.
+        out: folder of the results.
+        overwrite: replace earlier results in it.
+        config: resolved configuration.
+        weights: checkpoint, None for random weights.
+        rate: replay speed over real time.
+        max_sets: replay only the beginning of the drive.
+        device: torch device of the node.
+    """
+
+    source: Path | None
+    scene: str | None
+    version: str | None
+    out: Path
+    overwrite: bool
+    config: Config
+    weights: Path | None
+    rate: float
+    max_sets: int | None
+    device: str
+
+
+def run_demo(options: DemoOptions) -> Summary:
+    """Replay a drive through the real node over DDS, and write pictures, numbers and a report.
+
+    Raises:
+        OccflowError: names the file, folder, process or topic that failed.
+        KeyboardInterrupt: after Ctrl-C; the bag written so far is readable.
+    """
+    check_ros()
+    out = _prepare(options.out, options.overwrite)
+    with _source(options) as source:
+        config = _for_drive(options.config, source)
+        settings = RunSettings(
+            out, out / "config.yaml", options.weights, options.device, options.rate
+        )
+        settings.config.write_text(dump(config))
+        sent = play(source, settings)
+        bag = read_bag(settings.bag)
+        outcomes = account([source.drive.sets[i] for i in sent.indices], bag, sent.shift_ns)
+        evaluated = evaluate(source.drive, outcomes, bag)
+        summary = Summary(
+            drive=source.drive.name,
+            source=source.description,
+            licence=source.drive.licence,
+            weights=None if options.weights is None else str(options.weights),
+            device=options.device,
+            rate=options.rate,
+            sent=len(outcomes),
+            processed=len(evaluated),
+            dropped=count_drops(outcomes),
+            resets=resets(outcomes),
+            latencies=stage_latencies(outcomes),
+            accuracy=total_accuracy(evaluated),
+            messages=bag.messages,
+        )
+        pictures, animation = draw_pictures(
+            out, source.drive, evaluated, "" if summary.weights else "untrained weights"
+        )
+    chosen = spread(pictures, REPORT_PICTURES)
+    write_report(out / "report.html", summary, outcomes, animation, chosen, dump(config))
+    (out / "summary.json").write_text(json.dumps(summary.to_json(), indent=2) + "\n")
+    return summary
+
+
+def _prepare(out: Path, overwrite: bool) -> Path:
+    """The output folder without results of earlier runs; other files in it stay."""
+    check_free(out, overwrite)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for path in (out / name for name in _RESULTS):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        (out / "config.yaml").touch()
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror}") from None
+    return out.resolve()
+
+
+def _source(options: DemoOptions) -> AbstractContextManager[Source]:
+    if options.source is None:
+        cache = options.out.resolve().parent / "synthetic"
+        return nullcontext(synthetic_source(cache, options.max_sets))
+    return user_source(options.source, options.scene, options.version, options.max_sets)
+
+
+def _for_drive(config: Config, source: Source) -> Config:
+    """The configuration with the cameras and frames of the drive, sent as the replay sends them."""
+    drive = source.drive
+    cameras = config.node.cameras.model_copy(
+        update={"names": tuple(drive.cameras), "compressed": True, "reliable": True}
+    )
+    node = config.node.model_copy(
+        update={
+            "cameras": cameras,
+            "fixed_frame": drive.fixed_frame,
+            "base_frame": drive.base_frame,
+        }
+    )
+    return config.model_copy(update={"node": node})

@@ -1,0 +1,1 @@
+"""Accuracy of predictions: pure functions whose counts add up over frames."""

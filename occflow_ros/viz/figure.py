@@ -1,0 +1,95 @@
+"""One picture of one camera set: its images, the prediction, and what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from occflow_ros.structures import VoxelGrid
+from occflow_ros.viz.birds_eye import draw_birds_eye
+from occflow_ros.viz.canvas import beside, blank, draw_text, text_width_px, titled
+from occflow_ros.viz.legend import draw_legend
+from occflow_ros.viz.mosaic import draw_mosaic
+from occflow_ros.viz.palette import MUTED, Image
+from occflow_ros.viz.scene import VoxelScene
+from occflow_ros.viz.voxel_view import draw_voxels
+
+_VIEW_HW_PX = (420, 740)
+_MAX_MOSAIC_PX = 460
+_GAP_PX = 12
+_MARGIN_PX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """Words in a figure.
+
+    Args:
+        title: of the whole figure.
+        note: beside the title.
+        prediction: beside the name of the prediction's row.
+        reference: name of the row that the prediction is compared with.
+        reference_note: beside it.
+    """
+
+    title: str
+    note: str = ""
+    prediction: str = ""
+    reference: str = "Ground truth"
+    reference_note: str = ""
+
+
+def draw_figure(
+    images: Mapping[str, Image],
+    forward_xy: Mapping[str, npt.ArrayLike],
+    prediction: VoxelScene,
+    reference: VoxelScene | None,
+    caption: Caption,
+) -> Image:
+    """Camera images over 3D and bird's-eye views of the prediction and its reference.
+
+    Args:
+        images: (H, W, 3) RGB by camera name.
+        forward_xy: where each camera of the rig looks, along ego x and y.
+        prediction: what the network says.
+        reference: the same from the source, None where the source has none.
+        caption: the words.
+    """
+    rows = [_views("Prediction", caption.prediction, prediction)]
+    if reference is not None:
+        rows.append(_views(caption.reference, caption.reference_note, reference))
+    width = rows[0].shape[1]
+    stack = [
+        _heading(caption, width),
+        draw_mosaic(images, forward_xy, width, _MAX_MOSAIC_PX),
+        *rows,
+        draw_legend(prediction.grid, width, _pixels_per_m(prediction.grid)),
+    ]
+    figure = _stacked(stack)
+    margin = blank(figure.shape[0], _MARGIN_PX)
+    return np.hstack((margin, figure, margin))
+
+
+def _views(name: str, note: str, scene: VoxelScene) -> Image:
+    height, width = _VIEW_HW_PX
+    above = draw_birds_eye(scene, height)
+    views = [draw_voxels(scene, height, width), above]
+    return titled(beside(views, _GAP_PX), name, note)
+
+
+def _pixels_per_m(grid: VoxelGrid) -> float:
+    return _VIEW_HW_PX[0] / (grid.upper_m[0] - grid.lower_m[0])
+
+
+def _heading(caption: Caption, width_px: int) -> Image:
+    strip = blank(40, width_px)
+    draw_text(strip, caption.title, (2, 28), bold=True, cap_height_px=12)
+    draw_text(strip, caption.note, (width_px - text_width_px(caption.note) - 4, 28), MUTED)
+    return strip
+
+
+def _stacked(images: list[Image]) -> Image:
+    return np.vstack([np.vstack((image, blank(4, image.shape[1]))) for image in images])

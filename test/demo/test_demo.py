@@ -1,0 +1,112 @@
+"""The command as a user runs it: three processes over DDS, then a report; and Ctrl-C midway."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tiny_network
+
+from occflow_ros import cli, config
+from occflow_ros.demo import run as demo_run
+from occflow_ros.demo.bag import read_bag
+
+needs_ros = pytest.mark.skipif(
+    not demo_run.has_ros(), reason="rclpy or the built messages are not on the path"
+)
+
+
+def command(folder, *more):
+    """The demo of the drive in a folder, into `out` beside it, with a tiny network."""
+    settings = folder / "tiny.yaml"
+    tiny = tiny_network.tiny_config()
+    square = config.GridConfig(lower_m=(-8, -8, -1), upper_m=(8, 8, 3), shape=(16, 16, 4))
+    model = tiny.model.model_copy(update={"grid": square})
+    settings.write_text(config.dump(tiny.model_copy(update={"model": model})))
+    module = [sys.executable, "-m", "occflow_ros.cli", "demo", "--config", str(settings)]
+    return [*module, "--source", str(folder / "drive"), "--out", str(folder / "out"), *more]
+
+
+def processes_that_mention(path):
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(path).encode() in arguments and int(process.name) != os.getpid():
+            found.append(process.name)
+    return found
+
+
+@needs_ros
+def test_every_sent_set_is_in_the_report(drive, tmp_path):
+    out = tmp_path / "out"
+    done = subprocess.run(
+        command(tmp_path, "--frames", "3"),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["sent"] == 3
+    assert summary["processed"] + sum(d["count"] for d in summary["dropped"]) == 3
+    assert summary["processed"] >= 1
+    assert summary["accuracy"] is None  # the truth is in another box, and there is no LiDAR
+    assert len(list((out / "pictures").iterdir())) == summary["processed"]
+    assert len(read_bag(out / "bag").predictions) == summary["processed"]
+    assert (out / "report.html").stat().st_size > 100_000
+    assert "untrained" in done.stdout
+    assert not processes_that_mention(out)
+
+
+@needs_ros
+def test_ctrl_c_leaves_a_readable_bag_and_nobody_behind(drive, tmp_path):
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        command(tmp_path, "--rate", "0.05"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        watch = out / "logs" / "watch.log"
+        deadline_s = time.monotonic() + 120
+        while not (watch.exists() and "stamp_ns" in watch.read_text()):
+            assert process.poll() is None and time.monotonic() < deadline_s
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert len(read_bag(out / "bag").reports) >= 1
+    assert not (out / "report.html").exists()
+    assert not processes_that_mention(out)
+
+
+def test_without_ros_one_line_says_what_to_do(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(demo_run, "find_spec", lambda name: None)
+    assert cli.main(["demo", "--out", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "make demo" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_occupied_folder_asks_for_overwrite(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(demo_run, "find_spec", lambda name: object())
+    (tmp_path / "notes.txt").write_text("mine")
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 1
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_scene_without_a_source_is_refused(capsys):
+    assert cli.main(["demo", "--scene", "scene-0061"]) == 1
+    assert "--source" in capsys.readouterr().err
