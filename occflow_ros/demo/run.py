@@ -23,6 +23,9 @@ from occflow_ros.errors import DataError
 TOPICS = (
     "/occflow/occupancy_flow",
     "/occflow/occupancy/points",
+    "/occflow/costmap",
+    "*/image_raw/compressed",
+    "*/camera_info",
     "/diagnostics",
     "/tf",
     "/tf_static",
