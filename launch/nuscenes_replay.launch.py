@@ -11,6 +11,7 @@ from launch.conditions import IfCondition
 from launch.event_handlers import OnProcessExit
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
+    IfElseSubstitution,
     LaunchConfiguration,
     NotEqualsSubstitution,
     PathJoinSubstitution,
@@ -43,6 +44,7 @@ def text(argument: str) -> ParameterValue:
 
 def generate_launch_description() -> LaunchDescription:
     """What `ros2 launch` runs."""
+    recording = NotEqualsSubstitution(LaunchConfiguration("record"), "")
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "occflow.launch.py"])),
         launch_arguments={
@@ -60,6 +62,10 @@ def generate_launch_description() -> LaunchDescription:
                 "scene": text("scene"),
                 "rate": ParameterValue(LaunchConfiguration("rate"), value_type=float),
                 "transport": "compressed",
+                "wait_for_nodes": ParameterValue(
+                    IfElseSubstitution(recording, "[occflow, recorder]", "[occflow]"),
+                    value_type=list[str],
+                ),
                 "use_sim_time": False,
             }
         ],
@@ -70,7 +76,7 @@ def generate_launch_description() -> LaunchDescription:
         executable="recorder",
         parameters=[{"output": text("record"), "use_sim_time": False}],
         output="screen",
-        condition=IfCondition(NotEqualsSubstitution(LaunchConfiguration("record"), "")),
+        condition=IfCondition(recording),
     )
     at_the_end = TimerAction(period=LAST_SET_S, actions=[Shutdown(reason="the scene is over")])
     arguments = [

@@ -117,6 +117,7 @@ def play(source: Source, settings: RunSettings) -> Sent:
             rate=settings.rate,
             transport="compressed",
             lidar=False,
+            wait_for_nodes=["occflow", "recorder"],
             summary=settings.replay_summary,
         )
         _follow(supervisor, replay, watch, source.drive, settings.rate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -19,7 +19,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from occflow_ros.data.source import open_drive
-from occflow_ros.errors import OccflowError, OutputError
+from occflow_ros.errors import OccflowError
+from occflow_ros.output import write_text
 from occflow_ros.ros import drive_messages, process
 from occflow_ros.ros.parameters import Parameters
 from occflow_ros.ros.stamps import time_message
@@ -48,10 +49,12 @@ class ReplayParameters(BaseModel):
     )
     lidar: bool = Field(True, description="also send the LiDAR sweeps on lidar/points")
     wait_for_subscribers_s: float = Field(
-        30.0, ge=0, description="wait until the node subscribes to every camera; 0: begin at once"
+        30.0, ge=0, description="wait for the nodes' subscriptions; 0: begin at once"
     )
-    wait_for_node: str = Field(
-        "occflow", description="name of the node that is to subscribe; empty: any, a recorder too"
+    wait_for_nodes: tuple[str, ...] = Field(
+        ("occflow",),
+        min_length=1,
+        description="nodes that are to hear CameraInfo and TF, and one of them the images",
     )
     summary: str = Field("", description="JSON file that lists the sets sent; empty: none")
 
@@ -133,7 +136,7 @@ class Replay(Node):
             "complete": self._complete,
             "sets": sets,
         }
-        _write_atomically(Path(self._settings.summary), json.dumps(document, indent=1) + "\n")
+        write_text(Path(self._settings.summary), json.dumps(document, indent=1) + "\n")
 
     def close(self) -> None:
         """Write the summary, where one is asked for."""
@@ -163,12 +166,9 @@ class Replay(Node):
         if not (wait_s := self._settings.wait_for_subscribers_s):
             return
         deadline_s = time.monotonic() + wait_s
-        publishers = [*self._images.values(), *self._infos.values()]
-        if self._settings.wait_for_node:
-            publishers.append(self._tf.pub_tf)
-        while missing := [p.topic_name for p in publishers if not self._has_subscriber(p)]:
+        while missing := self._unheard_topics():
             if time.monotonic() > deadline_s:
-                who = self._settings.wait_for_node or "anybody"
+                who = " and ".join(self._settings.wait_for_nodes)
                 raise OccflowError(
                     f"expected {who} to subscribe within {wait_s:g} s to {', '.join(missing)}"
                 )
@@ -176,11 +176,19 @@ class Replay(Node):
                 return
         stop.wait(SETTLE_S)
 
-    def _has_subscriber(self, publisher: Publisher) -> bool:
-        """Whether the awaited node is among the subscribers, and all of them are connected."""
+    def _unheard_topics(self) -> list[str]:
+        """Topics that lack an awaited subscriber, or where a subscriber is not connected yet."""
+        for_all = [*self._infos.values(), self._tf.pub_tf]
+        heard = [
+            *((publisher, any) for publisher in self._images.values()),
+            *((publisher, all) for publisher in for_all),
+        ]
+        return [p.topic_name for p, how_many in heard if not self._is_heard(p, how_many)]
+
+    def _is_heard(self, publisher: Publisher, how_many: Callable[[Iterable[bool]], bool]) -> bool:
         subscribers = self.get_subscriptions_info_by_topic(publisher.topic_name)
-        awaited = self._settings.wait_for_node
-        there = any(not awaited or subscriber.node_name == awaited for subscriber in subscribers)
+        names = {subscriber.node_name for subscriber in subscribers}
+        there = how_many(name in names for name in self._settings.wait_for_nodes)
         return there and publisher.get_subscription_count() >= len(subscribers)
 
     def _schedule(self) -> Iterator[tuple[float, Event, int]]:
@@ -235,12 +243,3 @@ def _work(stop: threading.Event) -> None:
             replay.play(stop)
         finally:
             replay.close()
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(f"summary: cannot write {path}: {error.strerror}") from None

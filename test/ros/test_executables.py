@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("rclpy")
 
@@ -17,7 +18,12 @@ from mcap.exceptions import EndOfFile
 from mcap.reader import NonSeekingReader
 from rosbags.highlevel import AnyReader
 
+from occflow_ros import config
 from occflow_ros.data.recording import write_recording
+from occflow_ros.data.sensors import load_frame
+from occflow_ros.engine.checkpoint import save
+from occflow_ros.engine.streaming import OccupancyStream
+from occflow_ros.models.build import build_network
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 60.0
@@ -89,16 +95,16 @@ def stamp_ns(message):
     return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
 
 
-@pytest.mark.parametrize("transport", ["raw", "compressed"])
-def test_every_set_that_is_sent_is_accounted_for(start, drive, tmp_path, tiny_preset, transport):
+def play(start, drive, tmp_path, transport="compressed", **node_parameters):
+    """Sends the drive through node and recorder; the replay's summary and the bag's messages."""
     write_recording(tmp_path / "drive", drive)
     node = start(
         "node",
-        preset=str(tiny_preset),
         node__cameras__names=["left", "right"],
         node__cameras__compressed=transport == "compressed",
         node__cameras__reliable=True,
         node__tf_wait_s=2.0,
+        **node_parameters,
     )
     recorder = start("recorder", output=str(tmp_path / "bag"))
     wait_for_text(node, "waiting for images")
@@ -108,20 +114,24 @@ def test_every_set_that_is_sent_is_accounted_for(start, drive, tmp_path, tiny_pr
         "replay",
         source=str(tmp_path / "drive"),
         transport=transport,
+        wait_for_nodes=["occflow", "recorder"],
         summary=str(tmp_path / "sent.json"),
     )
     assert replay.wait(TIMEOUT_S) == 0, replay.text()
     time.sleep(1.0)  # the last step
     end(node, signal.SIGTERM)
     end(recorder)
+    return json.loads((tmp_path / "sent.json").read_text()), read_bag(tmp_path / "bag")
 
-    sent = json.loads((tmp_path / "sent.json").read_text())
+
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
+def test_every_set_that_is_sent_is_accounted_for(start, drive, tmp_path, tiny_preset, transport):
+    sent, messages = play(start, drive, tmp_path, transport, preset=str(tiny_preset))
     assert sent["complete"]
     assert [(item["index"], item["images"]) for item in sent["sets"]] == [(i, 2) for i in range(4)]
     stamps = [item["stamp_ns"] for item in sent["sets"]]
     assert stamps == [1_000_000_000 + index * 400_000_000 for index in range(4)]
 
-    messages = read_bag(tmp_path / "bag")
     outcomes = {int(values["stamp_ns"]): values["reason"] for values in outcomes_in(messages)}
     assert sorted(outcomes) == stamps
     assert set(outcomes.values()) <= {"", "overload"}, "a busy machine may be too slow"
@@ -139,6 +149,37 @@ def test_every_set_that_is_sent_is_accounted_for(start, drive, tmp_path, tiny_pr
         assert image.data.tobytes() == drive.sets[0].images["left"].path.read_bytes()
     else:
         assert "/left/image_raw" not in messages, "raw images only where they are named"
+
+
+def test_the_node_gives_the_voxels_of_the_offline_stream(start, drive, tmp_path, tiny_preset):
+    resolved = config.load(tiny_preset)
+    network = build_network(resolved.model)
+    with torch.no_grad():  # fields that depend on the input, as after training
+        for last in (network.heads.sdf[-1], network.heads.flow[-1]):
+            last.weight.mul_(1e3)
+    save(tmp_path / "weights.safetensors", network, resolved)
+    sent, messages = play(
+        start,
+        drive,
+        tmp_path,
+        preset=str(tiny_preset),
+        weights=str(tmp_path / "weights.safetensors"),
+    )
+    flows = {
+        stamp_ns(flow) - sent["shift_ns"]: flow for flow in messages["/occflow/occupancy_flow"]
+    }
+    stream = OccupancyStream(network, resolved)
+    processed = [camera_set for camera_set in drive.sets if camera_set.stamp_ns in flows]
+    assert len(processed) >= 2, "a busy machine may be too slow for some, not for most"
+    for camera_set in processed:
+        frame = load_frame(drive, camera_set, resolved.model.image_hw_px, "left")
+        voxels, flow = stream.step(frame).sparse(), flows[camera_set.stamp_ns]
+        assert 0 < len(voxels.index) < resolved.model.grid.voxels.num_voxels
+        assert np.array_equal(flow.index, voxels.index)
+        velocity_mps = np.stack((flow.velocity_x, flow.velocity_y), axis=-1) * 0.01
+        assert velocity_mps == pytest.approx(voxels.velocity_mps.numpy(), abs=0.0051)
+        assert flow.probability / 255 == pytest.approx(voxels.probability.numpy(), abs=0.002)
+        assert np.ptp(velocity_mps) > 1.0
 
 
 def test_a_loop_goes_on_with_later_stamps_until_ctrl_c(start, drive, tmp_path):
