@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -22,16 +21,12 @@ from pydantic import (
 
 from occflow_ros.errors import ConfigError
 from occflow_ros.structures import VoxelGrid
-from occflow_ros.validation import explain
+from occflow_ros.validation import StrictModel, explain
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class GridConfig(_Section):
+class GridConfig(StrictModel):
     """Where the output voxels lie in the ego frame."""
 
     lower_m: tuple[float, float, float] = (-40.0, -40.0, -1.0)
@@ -44,14 +39,14 @@ class GridConfig(_Section):
         return VoxelGrid(self.lower_m, self.upper_m, self.shape)
 
 
-class BackboneConfig(_Section):
+class BackboneConfig(StrictModel):
     """ConvNeXt; the defaults are ConvNeXt-Base."""
 
     depths: tuple[int, int, int, int] = (3, 3, 27, 3)
     widths: tuple[int, int, int, int] = (128, 256, 512, 1024)
 
 
-class LifterConfig(_Section):
+class LifterConfig(StrictModel):
     """TPV encoder, equations 2 and 3."""
 
     layers: int = Field(4, ge=1, description="TPV encoder layers")
@@ -63,7 +58,7 @@ class LifterConfig(_Section):
     ffn_ratio: float = Field(2.0, gt=0, description="width of the FFN over the channels")
 
 
-class TemporalConfig(_Section):
+class TemporalConfig(StrictModel):
     """Temporal fusion, equations 4 to 6 and Algorithm 1."""
 
     history: int = Field(2, ge=0, description="past volumes that are fused")
@@ -72,7 +67,7 @@ class TemporalConfig(_Section):
     beta: float = Field(0.5, description="β at the start, the weight of what attention adds")
 
 
-class ModelConfig(_Section):
+class ModelConfig(StrictModel):
     """The network; the defaults are the paper's nuScenes setting."""
 
     grid: GridConfig = GridConfig()
@@ -100,14 +95,14 @@ class ModelConfig(_Section):
         return self
 
 
-class StreamConfig(_Section):
+class StreamConfig(StrictModel):
     """When history may be used. What it may not be used for is a visible reset."""
 
     max_gap_s: float = Field(1.5, gt=0, description="longer gaps between frames clear history")
     max_jump_m: float = Field(25.0, gt=0, description="longer steps of the ego clear history")
 
 
-class CameraTopicConfig(_Section):
+class CameraTopicConfig(StrictModel):
     """How the images of the cameras arrive."""
 
     names: tuple[str, ...] = Field(("cam_front",), min_length=1, description="cameras of the rig")
@@ -146,7 +141,7 @@ class CameraTopicConfig(_Section):
         return self.reference or self.names[0]
 
 
-class NodeConfig(_Section):
+class NodeConfig(StrictModel):
     """The ROS node."""
 
     cameras: CameraTopicConfig = CameraTopicConfig()
@@ -166,7 +161,7 @@ class NodeConfig(_Section):
         return z_m
 
 
-class Config(_Section):
+class Config(StrictModel):
     """Everything that one run needs."""
 
     model: ModelConfig = ModelConfig()
@@ -231,8 +226,8 @@ def validate(kind: type[ModelT], values: dict[str, Any]) -> ModelT:
 def load(path: Path) -> Config:
     """Configuration from a YAML file; raises ConfigError with the file's name."""
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, got {type(values).__name__}")

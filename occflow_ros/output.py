@@ -1,4 +1,4 @@
-"""Output folders that are whole or absent, never half-written."""
+"""Output folders and files that are whole or absent, never half-written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from occflow_ros.errors import OutputError
@@ -40,6 +40,35 @@ def output_folder(target: Path, overwrite: bool = False) -> Iterator[Path]:
         raise OutputError(f"{target}: cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def output_file(target: Path) -> Iterator[Path]:
+    """Yield a file beside `target` that takes its place when the block ends well.
+
+    Raises:
+        OutputError: names `target` where it cannot be written.
+    """
+    partial = target.with_name(f"{target.name}.partial")
+    try:
+        yield partial
+        partial.replace(target)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {error.strerror}") from None
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Write a file, whole or not at all; raises OutputError."""
+    with output_file(target) as partial:
+        partial.write_bytes(data)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a file in UTF-8, whole or not at all; raises OutputError."""
+    write_bytes(target, text.encode())
 
 
 def check_free(target: Path, overwrite: bool = False) -> None:

@@ -85,15 +85,15 @@ class VoxelGrid:
         inside = ((index >= 0) & (index < shape)).all(dim=-1)
         return torch.minimum(index.clamp(min=0), shape - 1), inside
 
-    def flat_index(self, indices: Tensor) -> Tensor:
-        """Row-major index (x·Y + y)·Z + z of indices (..., 3)."""
-        x, y, z = indices.unbind(-1)
-        return (x * self.shape[1] + y) * self.shape[2] + z
-
     def unflatten_index(self, flat: Tensor) -> Tensor:
-        """Inverse of `flat_index`: (...) to (..., 3)."""
+        """Row-major indices (x·Y + y)·Z + z, (...), to indices (x, y, z), (..., 3)."""
         _, ny, nz = self.shape
         return torch.stack((flat // (ny * nz), flat // nz % ny, flat % nz), dim=-1)
+
+    def centers_of(self, flat: Tensor) -> Tensor:
+        """Centres in metres, (..., 3) float64, of the voxels with these row-major indices."""
+        index = self.unflatten_index(flat).double()
+        return index.new_tensor(self.lower_m) + (index + 0.5) * index.new_tensor(self.voxel_size_m)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +162,6 @@ class Clip:
         stamps = [frame.stamp_ns for frame in self.frames]
         if any(later <= earlier for earlier, later in pairwise(stamps)):
             raise ValueError(f"expected increasing stamps, got {stamps}")
-
-    @property
-    def current(self) -> Frame:
-        """The newest frame."""
-        return self.frames[-1]
 
 
 @dataclass(frozen=True, slots=True)

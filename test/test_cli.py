@@ -21,6 +21,13 @@ def test_a_user_error_is_one_line_and_status_1(capsys, tmp_path):
     assert "bad.yaml: model.chanels: unknown key" in error
 
 
+def test_a_device_that_is_not_there_is_one_line_and_status_1(capsys):
+    assert cli.main(["bench", "--device", "abacus"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "device: expected one that torch has here, got 'abacus'" in error
+
+
 @pytest.mark.parametrize("command", sorted(cli.COMMANDS))
 def test_every_command_explains_itself(capsys, command):
     with pytest.raises(SystemExit) as exit_info:

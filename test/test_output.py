@@ -6,7 +6,7 @@ import os
 import pytest
 
 from occflow_ros.errors import OutputError
-from occflow_ros.output import output_folder
+from occflow_ros.output import output_file, output_folder, write_text
 
 
 def test_the_folder_appears_when_the_block_ends(tmp_path):
@@ -74,6 +74,22 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         output_folder(tmp_path / "file/out"),
     ):
         pass
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "numbers.json"
+    write_text(target, "old")
+    with pytest.raises(KeyboardInterrupt), output_file(target) as partial:
+        partial.write_text("ne")
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["numbers.json"]
+    assert target.read_text() == "old"
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"file/a.json: cannot be written: Not a directory"):
+        write_text(tmp_path / "file/a.json", "{}")
 
 
 def test_a_full_disk_is_an_output_error(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from occflow_ros import config
+from occflow_ros.cli.arguments import add_config_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,13 +16,3 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print the configuration as YAML."""
     print(config.dump(config.resolve(args.config)), end="")
-
-
-def add_config_argument(parser: argparse.ArgumentParser) -> None:
-    """The `--config` option that every command taking a configuration shares."""
-    parser.add_argument(
-        "--config",
-        default="nano",
-        metavar="PRESET|FILE",
-        help=f"a preset ({', '.join(config.PRESETS)}) or a YAML file (default: %(default)s)",
-    )

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from occflow_ros.cli.config import add_config_argument
+from occflow_ros.cli.arguments import (
+    add_config_argument,
+    add_device_argument,
+    positive_float,
+    positive_int,
+)
 from occflow_ros.config import resolve
 from occflow_ros.demo.pipeline import DemoOptions, run_demo
 from occflow_ros.demo.summary import as_text
@@ -38,15 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rate",
-        type=_positive,
+        type=positive_float,
         default=0.5,
         metavar="R",
         help="replay speed, times real time; two CPU cores keep up with the default: %(default)s",
     )
     parser.add_argument(
-        "--frames", type=int, metavar="N", help="replay only the first camera sets (default: all)"
+        "--frames",
+        type=positive_int,
+        metavar="N",
+        help="replay only the first sets (default: all)",
     )
-    parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
+    add_device_argument(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -68,10 +76,3 @@ def run(args: argparse.Namespace) -> None:
     summary = run_demo(options)
     print("\n\n".join(as_text(table) for table in summary.tables()))
     print(f"\nWeights  {summary.weights_text}\nReport   {args.out / 'report.html'}")
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
-    return value

@@ -9,7 +9,8 @@ from typing import get_args
 
 from tqdm import tqdm
 
-from occflow_ros.data.capture import CapturedSet
+from occflow_ros.cli.arguments import add_device_argument, count, positive_float, positive_int
+from occflow_ros.data.drive_writer import CapturedSet
 from occflow_ros.data.synthetic.write import DriveFormat, SceneOptions, Truth, write_synthetic
 
 _DEFAULTS = SceneOptions()
@@ -29,14 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--frames",
-        type=_positive,
+        type=positive_int,
         default=_DEFAULTS.keyframes,
         metavar="N",
         help="annotated camera sets (default: %(default)s)",
     )
     parser.add_argument(
         "--rate-hz",
-        type=_positive_number,
+        type=positive_float,
         default=_DEFAULTS.rate_hz,
         metavar="HZ",
         help="of the annotated sets (default: %(default)s)",
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sweeps",
-        type=_count,
+        type=count,
         default=_DEFAULTS.sweeps,
         metavar="N",
         help="sets without annotation between two annotated ones (default: %(default)s)",
@@ -62,12 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="occupancy of each annotated set, or also depth, optical flow and masks of each image"
         " (default: %(default)s)",
     )
-    parser.add_argument(
-        "--device", default=_DEFAULTS.device, help="torch device (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace the folder where it is not empty"
-    )
+    add_device_argument(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace a filled folder")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -87,27 +84,6 @@ def run(args: argparse.Namespace) -> None:
 
 def _bar(sets: Iterator[CapturedSet], total: int) -> Iterable[CapturedSet]:
     return tqdm(sets, total=total, desc="rendering", unit="set")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected at least 0, got {text}")
-    return value
-
-
-def _positive_number(text: str) -> float:
-    value = float(text)
-    if not value > 0.0:
-        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
-    return value
 
 
 def _image_size(text: str) -> tuple[int, int]:

@@ -18,6 +18,9 @@ from occflow_ros.geometry.rectification import DistortionModel, check_distortion
 from occflow_ros.geometry.se3 import Array, check_rigid, inverse, transform_points
 from occflow_ros.structures import VoxelGrid
 
+OCC3D_GRID = VoxelGrid((-40.0, -40.0, -1.0), (40.0, 40.0, 5.4), (200, 200, 16))
+"""The grid of Occ3D-nuScenes and OpenOcc."""
+
 
 @dataclass(frozen=True, slots=True)
 class Camera:
@@ -180,8 +183,8 @@ class OccupancyTruth:
     semantics: npt.NDArray[np.uint8]
     velocity_mps: npt.NDArray[np.float32]
     observed: npt.NDArray[np.bool_]
-    lower_m: tuple[float, float, float] = (-40.0, -40.0, -1.0)
-    upper_m: tuple[float, float, float] = (40.0, 40.0, 5.4)
+    lower_m: tuple[float, float, float] = OCC3D_GRID.lower_m
+    upper_m: tuple[float, float, float] = OCC3D_GRID.upper_m
 
     def __post_init__(self) -> None:
         if self.semantics.ndim != 3 or self.semantics.dtype != np.uint8:
@@ -191,7 +194,7 @@ class OccupancyTruth:
             )
         shape = self.semantics.shape
         if self.velocity_mps.shape != (*shape, 2):
-            raise ValueError(f"velocity: expected {(*shape, 2)}, got {self.velocity_mps.shape}")
+            raise ValueError(f"velocity_mps: expected {(*shape, 2)}, got {self.velocity_mps.shape}")
         if self.observed.shape != shape or self.observed.dtype != np.bool_:
             raise ValueError(f"observed: expected {shape} bool, got {self.observed.shape}")
         if (highest := int(self.semantics.max(initial=0))) > FREE:

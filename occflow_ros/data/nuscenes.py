@@ -18,8 +18,6 @@ from occflow_ros.data.nuscenes_tables import (
     LIDAR_CHANNEL,
     CalibratedSensor,
     SampleData,
-    Scene,
-    read_table,
     truth_path,
 )
 from occflow_ros.data.sensors import check_files_exist
@@ -73,11 +71,6 @@ def read_nuscenes(
         raise DataError(f"{dataroot / version}: {error}") from None
     check_files_exist(drive.sets, dataroot)
     return drive
-
-
-def scene_names(dataroot: Path, version: str) -> list[str]:
-    """Names of all scenes, in the order of the table; raises DataError."""
-    return [scene.name for scene in read_table(Scene, dataroot / version / "scene.json").values()]
 
 
 def _cameras(tables: SceneTables, channels: Channels) -> dict[str, Camera]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from occflow_ros.data.records import Length, parse
+from occflow_ros.data.parsing import Length, parse
 from occflow_ros.errors import DataError
 from occflow_ros.geometry import se3
 

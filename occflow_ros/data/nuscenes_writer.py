@@ -13,7 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from occflow_ros.data.capture import (
+from occflow_ros.data.drive import Box, Drive
+from occflow_ros.data.drive_writer import (
     Capture,
     CapturedSet,
     ImageFormat,
@@ -22,7 +23,6 @@ from occflow_ros.data.capture import (
     store_image,
     store_truth,
 )
-from occflow_ros.data.drive import Box, Drive
 from occflow_ros.data.nuscenes_tables import LIDAR_CHANNEL, truth_path
 from occflow_ros.data.sensors import Points, write_lidar
 from occflow_ros.errors import DataError

@@ -23,8 +23,9 @@ from typing import Any, TextIO
 
 import yaml
 
-from occflow_ros.data import records
-from occflow_ros.data.capture import (
+from occflow_ros.data import parsing
+from occflow_ros.data.drive import Box, Camera, CameraSet, Drive, OccupancyTruth, SensorFile
+from occflow_ros.data.drive_writer import (
     Capture,
     CapturedSet,
     ImageFormat,
@@ -34,14 +35,14 @@ from occflow_ros.data.capture import (
     store_image,
     store_truth,
 )
-from occflow_ros.data.drive import Box, Camera, CameraSet, Drive, OccupancyTruth, SensorFile
-from occflow_ros.data.records import (
+from occflow_ros.data.recording_schema import (
     BoxRecord,
     CameraRecord,
     FileRecord,
     LidarRecord,
     RecordingRecord,
     SetRecord,
+    read_boxes,
 )
 from occflow_ros.data.sensors import check_files_exist, write_lidar
 from occflow_ros.errors import DataError
@@ -58,7 +59,7 @@ def read_recording(folder: Path) -> Drive:
     Raises:
         DataError: names the file, its line and key, and what was expected.
     """
-    header = records.parse(RecordingRecord, _read_yaml(folder / HEADER), str(folder / HEADER))
+    header = parsing.parse(RecordingRecord, _read_yaml(folder / HEADER), str(folder / HEADER))
     sets = tuple(
         _camera_set(folder, header, where, record) for where, record in _read_lines(folder / SETS)
     )
@@ -216,17 +217,17 @@ def _camera(name: str, record: CameraRecord, header: Path) -> Camera:
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(records.read_text(path))
+        return yaml.safe_load(parsing.read_text(path))
     except yaml.YAMLError as error:
         raise DataError(f"{path}: expected YAML: {error}") from None
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, SetRecord]]:
     """Each set with where it stands, as `frames.jsonl:17`."""
-    for number, line in enumerate(records.read_text(path).splitlines(), start=1):
+    for number, line in enumerate(parsing.read_text(path).splitlines(), start=1):
         if line.strip():
             where = f"{path}:{number}"
-            yield where, records.parse(SetRecord, records.parse_json(line, where), where)
+            yield where, parsing.parse(SetRecord, parsing.parse_json(line, where), where)
 
 
 def _camera_set(folder: Path, header: RecordingRecord, where: str, record: SetRecord) -> CameraSet:
@@ -245,6 +246,6 @@ def _camera_set(folder: Path, header: RecordingRecord, where: str, record: SetRe
         odom_T_base=record.odom_T_base,
         images={name: sensor_file(file) for name, file in record.images.items()},
         lidar=None if record.lidar is None else sensor_file(record.lidar),
-        boxes=None if record.boxes is None else records.read_boxes(folder / record.boxes),
+        boxes=None if record.boxes is None else read_boxes(folder / record.boxes),
         occupancy=None if record.occupancy is None else folder / record.occupancy,
     )

@@ -46,7 +46,10 @@ def decode_image(data: bytes, where: str) -> Image:
     if marker is None:
         raise DataError(f"{where}: expected a JPEG or PNG image, got {len(data)} bytes of no such")
     whole = marker in data[len(data) // 2 :]  # decoders fill what is missing with grey
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED) if whole else None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED) if whole else None
+    except cv2.error:  # a header with an absurd size
+        image = None
     if image is None:
         raise DataError(f"{where}: expected a whole image, got a corrupt one of {len(data)} bytes")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]

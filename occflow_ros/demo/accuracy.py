@@ -146,7 +146,5 @@ def _velocity_of_boxes(points_m: se3.Array, boxes: Sequence[Box]) -> npt.NDArray
     velocity_mps = np.zeros((len(points_m), 2), dtype=np.float32)
     for box in boxes:
         if box.velocity_mps is not None:
-            local_m = se3.transform_points(se3.inverse(box.base_T_box), points_m)
-            within = (np.abs(local_m) <= np.array(box.size_lwh_m) / 2.0).all(axis=1)
-            velocity_mps[within] = box.velocity_mps
+            velocity_mps[box.contains(points_m)] = box.velocity_mps
     return velocity_mps

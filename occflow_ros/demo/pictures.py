@@ -14,21 +14,21 @@ from occflow_ros.data.drive import Drive
 from occflow_ros.data.sensors import load_view
 from occflow_ros.demo.evaluation import EvaluatedSet
 from occflow_ros.demo.report import Picture
-from occflow_ros.errors import OutputError
+from occflow_ros.geometry.camera import Image
+from occflow_ros.output import write_bytes
 from occflow_ros.viz.animation import can_animate, write_animation
 from occflow_ros.viz.figure import Caption, draw_figure
 from occflow_ros.viz.mosaic import camera_directions
-from occflow_ros.viz.palette import Image
 
 T = TypeVar("T")
 
 MAX_PICTURES = 60
 _ANIMATION_SCALE = 0.75
-_JPEG = (
-    cv2.IMWRITE_JPEG_QUALITY,
-    90,
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+_JPEG_QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 90)
+_FULL_COLOR = (
+    (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+    if hasattr(cv2, "IMWRITE_JPEG_SAMPLING_FACTOR")  # OpenCV 4.7 and later
+    else ()
 )
 
 
@@ -105,8 +105,5 @@ def _scaled(image: Image, factor: float) -> Image:
 
 
 def _write_jpeg(path: Path, image: Image) -> None:
-    _, data = cv2.imencode(".jpg", image[..., ::-1], _JPEG)
-    try:
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}") from None
+    _, data = cv2.imencode(".jpg", image[..., ::-1], (*_JPEG_QUALITY, *_FULL_COLOR))
+    write_bytes(path, data.tobytes())

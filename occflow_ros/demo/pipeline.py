@@ -18,7 +18,7 @@ from occflow_ros.demo.run import RunSettings, check_ros, play
 from occflow_ros.demo.source import Source, synthetic_source, user_source
 from occflow_ros.demo.summary import Summary
 from occflow_ros.errors import OutputError
-from occflow_ros.output import check_free
+from occflow_ros.output import check_free, write_text
 
 REPORT_PICTURES = 6
 _RESULTS = (
@@ -76,7 +76,7 @@ def run_demo(options: DemoOptions) -> Summary:
         settings = RunSettings(
             out, out / "config.yaml", options.weights, options.device, options.rate
         )
-        settings.config.write_text(dump(config))
+        write_text(settings.config, dump(config))
         sent = play(source, settings)
         bag = read_bag(settings.bag)
         outcomes = account([source.drive.sets[i] for i in sent.indices], bag, sent.shift_ns)
@@ -101,7 +101,7 @@ def run_demo(options: DemoOptions) -> Summary:
         )
     chosen = spread(pictures, REPORT_PICTURES)
     write_report(out / "report.html", summary, outcomes, animation, chosen, dump(config))
-    (out / "summary.json").write_text(json.dumps(summary.to_json(), indent=2) + "\n")
+    write_text(out / "summary.json", json.dumps(summary.to_json(), indent=2) + "\n")
     return summary
 
 

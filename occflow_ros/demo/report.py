@@ -11,6 +11,7 @@ from pathlib import Path
 from occflow_ros.demo.accounting import SetOutcome
 from occflow_ros.demo.report_style import STYLE
 from occflow_ros.demo.summary import NOT_KNOWN, Summary, Table
+from occflow_ros.output import write_text
 
 _MIME = {".webp": "image/webp", ".png": "image/png", ".jpg": "image/jpeg"}
 
@@ -54,12 +55,13 @@ def write_report(
             _configuration(config_yaml),
         )
     )
-    path.write_text(
+    write_text(
+        path,
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(summary.drive)}: occupancy and flow</title>\n"
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n",
     )
 
 

@@ -15,7 +15,6 @@ from occflow_ros.data.drive import Drive
 from occflow_ros.data.recording import write_recording
 from occflow_ros.data.source import open_drive
 from occflow_ros.data.synthetic.write import SceneOptions, write_synthetic
-from occflow_ros.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,9 @@ def user_source(
     """The user's drive; where only its beginning is wanted, that part is copied for the time.
 
     Raises:
-        DataError: where the drive cannot be read or `max_sets` leaves nothing.
+        DataError: where the drive cannot be read.
     """
     drive = open_drive(folder, scene, version)
-    if max_sets is not None and max_sets < 1:
-        raise DataError(f"--frames: expected at least 1, got {max_sets}")
     if max_sets is None or max_sets >= len(drive.sets):
         yield Source(drive, folder, scene, version, str(folder))
         return
@@ -62,13 +59,9 @@ def synthetic_source(cache: Path, max_sets: int | None) -> Source:
     """The synthetic drive in the nuScenes schema; made where the cache does not have it.
 
     Raises:
-        DataError: where `max_sets` leaves nothing.
         OutputError: where the cache cannot be written.
     """
-    try:
-        options = SceneOptions() if max_sets is None else SceneOptions(keyframes=max_sets)
-    except ValueError:
-        raise DataError(f"--frames: expected at least 1, got {max_sets}") from None
+    options = SceneOptions() if max_sets is None else SceneOptions(keyframes=max_sets)
     folder = cache / _cache_name(options)
     if not folder.is_dir():
         write_synthetic(folder, "nuscenes", options, progress=_progress)

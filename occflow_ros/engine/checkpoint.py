@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from occflow_ros.config import PRESETS, Config, ModelConfig
 from occflow_ros.errors import DataError, OutputError
+from occflow_ros.output import output_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,11 @@ def save(
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
     header = {"config": config.model_dump_json(), "metadata": json.dumps(dict(metadata or {}))}
-    partial = path.with_name(path.name + ".partial")
-    try:
-        save_file(weights, partial, metadata=header)
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot write the checkpoint: {error}") from None
+    with output_file(path) as partial:
+        try:
+            save_file(weights, partial, metadata=header)
+        except SafetensorError as error:
+            raise OutputError(f"{path}: cannot be written: {error}") from None
 
 
 def load(path: Path) -> Checkpoint:

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -105,11 +104,6 @@ def relative_poses(odom_T_pasts: Sequence[Tensor], odom_T_current: Tensor) -> Te
     current = odom_T_current.numpy()
     poses = [torch.from_numpy(se3.inverse(past.numpy()) @ current) for past in odom_T_pasts]
     return torch.stack(poses).unsqueeze(0) if poses else torch.zeros(1, 0, 4, 4, dtype=torch.double)
-
-
-def check_pose(odom_T_base: Tensor) -> None:
-    """Raise ValueError unless the pose (4, 4) is finite and rigid."""
-    se3.check_rigid(np.asarray(odom_T_base))
 
 
 def _rig(frame: Frame) -> tuple[tuple[str, ...], tuple[int, int]]:

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from occflow_ros.config import Config
-from occflow_ros.engine.feature_buffer import FeatureBuffer, check_pose, relative_poses
+from occflow_ros.engine.feature_buffer import FeatureBuffer, relative_poses
 from occflow_ros.engine.ring import ring_frame
 from occflow_ros.engine.stage_timer import StageTimer
 from occflow_ros.errors import DataError
+from occflow_ros.geometry import se3
 from occflow_ros.models.heads import Prediction
 from occflow_ros.models.occflow_net import OccFlowNet
 from occflow_ros.structures import Clip, Frame, OccupancyFlow
@@ -50,19 +51,9 @@ class OccupancyStream:
         return self._timer.times_ms
 
     @property
-    def history_length(self) -> int:
-        """Past volumes that the next step can use."""
-        return len(self._buffer)
-
-    @property
     def history_bytes(self) -> int:
         """Memory that the past volumes hold."""
         return self._buffer.num_bytes
-
-    @property
-    def weights_source(self) -> str:
-        """File of the weights, or that they are untrained."""
-        return self._network.weights_source
 
     def reset(self, reason: str) -> None:
         """Forget the past."""
@@ -128,7 +119,7 @@ class OccupancyStream:
 
     def _check_pose(self, frame: Frame) -> None:
         try:
-            check_pose(frame.odom_T_base)
+            se3.check_rigid(frame.odom_T_base.numpy())
         except ValueError as error:
             self.reset(f"odom_T_base: {error}")
             raise DataError(f"odom_T_base of frame {frame.stamp_ns}: {error}") from None

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Array = npt.NDArray[np.float64]
+from occflow_ros.geometry.se3 import Array
+
 Image = npt.NDArray[np.uint8]
 
 
@@ -92,6 +93,29 @@ def project(K: Tensor, points_camera_m: Tensor, min_depth_m: float = 0.1) -> tup
     depth = points_camera_m[..., 2:]
     homogeneous = points_camera_m @ K.transpose(-1, -2)  # (..., P, 3)
     return homogeneous[..., :2] / depth.clamp(min=min_depth_m), depth[..., 0] >= min_depth_m
+
+
+def project_from_base(
+    points_m: Tensor, K: Tensor, base_T_camera: Tensor, image_hw_px: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Points of the ego frame in the images of N cameras.
+
+    Args:
+        points_m: (P, 3) in the ego frame.
+        K: (..., N, 3, 3) intrinsics in pixels of the images.
+        base_T_camera: (..., N, 4, 4) optical frame to ego frame.
+        image_hw_px: height and width of the images.
+
+    Returns:
+        locations (..., N, P, 2) in units of the image, (0, 0) its top left corner and (1, 1) its
+        bottom right one, and visible (..., N, P) bool, in front of the camera and inside the image.
+        Occlusion does not count.
+    """
+    rotation, center_m = base_T_camera[..., :3, :3], base_T_camera[..., :3, 3]
+    pixels, in_front = project(K, (points_m - center_m.unsqueeze(-2)) @ rotation)
+    height, width = image_hw_px
+    location = (pixels + 0.5) / pixels.new_tensor((width, height))
+    return location, in_front & ((location >= 0.0) & (location <= 1.0)).all(dim=-1)
 
 
 def pixel_rays(K: Tensor, height_px: int, width_px: int) -> Tensor:

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from occflow_ros.geometry.camera import Array, Image
+from occflow_ros.geometry.camera import Image
+from occflow_ros.geometry.se3 import Array
 
 DistortionModel = Literal["plumb_bob", "rational_polynomial", "equidistant"]
 

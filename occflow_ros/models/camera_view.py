@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from occflow_ros.geometry.camera import project
+from occflow_ros.geometry.camera import project_from_base
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,11 @@ def see(
         present: (B, N) bool; an absent camera sees nothing.
         image_hw_px: height and width of the images.
     """
-    location, visible = _project(points_m, K, base_T_camera, image_hw_px)
-    visible = visible & present[..., None, None]
+    flat_location, flat_visible = project_from_base(
+        points_m.flatten(0, 1), K, base_T_camera, image_hw_px
+    )
+    location = flat_location.unflatten(2, points_m.shape[:2])  # (B, N, P, Q, 2)
+    visible = flat_visible.unflatten(2, points_m.shape[:2]) & present[..., None, None]
     sees = visible.any(dim=2)  # (B, N, Q)
     longest = max(1, int(sees.sum(dim=-1).max()))
     query = sees.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)[..., :longest]
@@ -73,17 +76,3 @@ def see(
         visible=visible.gather(3, pair),
         hits=sees.sum(dim=1),
     )
-
-
-def _project(
-    points_m: Tensor, K: Tensor, base_T_camera: Tensor, image_hw_px: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """Locations (B, N, P, Q, 2) in units of the image, and visible (B, N, P, Q)."""
-    rotation, center_m = base_T_camera[..., :3, :3], base_T_camera[..., :3, 3]
-    flat = points_m.flatten(0, 1) - center_m.unsqueeze(-2)  # (B, N, P · Q, 3)
-    pixels, in_front = project(K, flat @ rotation)
-    height, width = image_hw_px
-    location = (pixels + 0.5) / pixels.new_tensor((width, height))
-    visible = in_front & ((location >= 0.0) & (location <= 1.0)).all(dim=-1)
-    shape = points_m.shape[:2]
-    return location.unflatten(2, shape), visible.unflatten(2, shape)

@@ -16,6 +16,8 @@ from occflow_ros.ros.rejection import Reason, RejectedSetError
 
 PROCESSED = "processed"
 DROPPED = "dropped"
+FRAME_STATUS = ": frame"
+SUMMARY_STATUS = ": summary"
 SUMMARY_PERIOD_S = 1.0
 LOG_PERIOD_S = 5.0
 QUEUE_SIZE = 100
@@ -42,7 +44,7 @@ class Outcome:
         unusual = self.rejection is not None and self.rejection.reason != Reason.NO_SUBSCRIBERS
         return DiagnosticStatus(
             level=DiagnosticStatus.WARN if unusual else DiagnosticStatus.OK,
-            name=f"{node_name}: frame",
+            name=node_name + FRAME_STATUS,
             message=str(self.rejection or PROCESSED),
             values=_key_values(
                 {
@@ -111,7 +113,7 @@ class Accounting:
         self._publish(
             DiagnosticStatus(
                 level=DiagnosticStatus.OK,
-                name=f"{self._node.get_fully_qualified_name()}: summary",
+                name=self._node.get_fully_qualified_name() + SUMMARY_STATUS,
                 message=f"{processed} sets processed, {sum(dropped.values())} dropped",
                 values=_key_values(values),
             )

@@ -14,11 +14,12 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from occflow_ros.config import NodeConfig
+from occflow_ros.data.drive import OCC3D_GRID
 from occflow_ros.measurement import Measurement, Options, time_ms
 from occflow_ros.msg import OccupancyFlow as OccupancyFlowMessage
 from occflow_ros.ros import conversions, markers
 from occflow_ros.ros.conversions import VoxelArrays
-from occflow_ros.structures import OccupancyFlow, VoxelGrid
+from occflow_ros.structures import OccupancyFlow
 
 LIFETIME_S = 1.0
 DEFAULTS = NodeConfig()
@@ -59,8 +60,8 @@ def measure(options: Options, num_voxels: int = 20_000) -> Iterator[Measurement]
 
 
 def random_prediction(num_voxels: int) -> OccupancyFlow:
-    """A prediction on the nuScenes grid with exactly this many occupied voxels, half moving."""
-    grid = VoxelGrid((-40.0, -40.0, -1.0), (40.0, 40.0, 5.4), (200, 200, 16))
+    """A prediction on the Occ3D grid with exactly this many occupied voxels, half moving."""
+    grid = OCC3D_GRID
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randperm(grid.num_voxels, generator=generator)[:num_voxels]
     sdf_m = torch.ones(grid.num_voxels)

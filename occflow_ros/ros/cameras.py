@@ -118,6 +118,7 @@ class CameraInputs:
         self._on_set = on_set
         self.infos = LatestInfos()
         self._received: Counter[str] = Counter()
+        self._last_ns: dict[str, int] = {}
         self._used = 0
         self.image_topics = {name: _image_topic(node, config, name) for name in config.names}
         self.info_topics = {
@@ -139,8 +140,10 @@ class CameraInputs:
         images = SimpleFilter()
 
         def on_image(message: Image | CompressedImage) -> None:
+            received = ReceivedImage(message, time.monotonic())
             self._received[name] += 1
-            images.signalMessage(ReceivedImage(message, time.monotonic()))
+            self._note_stamp(name, received.stamp_ns)
+            images.signalMessage(received)
 
         def on_info(message: CameraInfo) -> None:
             self.infos.put(name, message)
@@ -150,6 +153,18 @@ class CameraInputs:
         node.create_subscription(kind, self.image_topics[name], on_image, qos)
         node.create_subscription(CameraInfo, self.info_topics[name], on_info, qos)
         return images
+
+    def _note_stamp(self, name: str, stamp_ns: int) -> None:
+        """Where a camera's time goes back, forget the images of its future.
+
+        The synchronizer discards the oldest first, so in full queues they would outlive all others.
+        """
+        latest_ns = stamp_ns + round(self._config.tolerance_s * 1e9)
+        if self._last_ns.get(name, 0) > latest_ns:
+            for queue in self._synchronizer.queues:
+                for late_ns in [queued_ns for queued_ns in queue if queued_ns > latest_ns]:
+                    del queue[late_ns]
+        self._last_ns[name] = stamp_ns
 
     def _collect(self, *received: ReceivedImage) -> None:
         self._used += 1

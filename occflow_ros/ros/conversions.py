@@ -52,13 +52,12 @@ class VoxelArrays:
 def voxel_arrays(prediction: OccupancyFlow, frame_id: str) -> VoxelArrays:
     """The occupied voxels of a prediction whose ego frame is `frame_id`."""
     grid, voxels = prediction.grid, prediction.sparse()
-    index = voxels.index.cpu().numpy().astype(np.uint32)
     return VoxelArrays(
         header=header_message(prediction.stamp_ns, frame_id),
         grid=grid,
         interval_s=prediction.interval_s,
-        index=index,
-        center_m=_centers_m(grid, index),
+        index=voxels.index.cpu().numpy().astype(np.uint32),
+        center_m=grid.centers_of(voxels.index.cpu()).float().numpy(),
         probability=voxels.probability.float().cpu().numpy(),
         velocity_mps=voxels.velocity_mps.float().cpu().numpy(),
     )
@@ -93,8 +92,3 @@ def points_message(voxels: VoxelArrays) -> PointCloud2:
     points["vx"], points["vy"] = voxels.velocity_mps.T
     points["class"] = OccupancyFlowMessage.CLASS_UNKNOWN
     return point_cloud2.create_cloud(voxels.header, POINT_FIELDS, points, POINT_STEP)
-
-
-def _centers_m(grid: VoxelGrid, index: npt.NDArray[np.uint32]) -> FloatArray:
-    position = np.stack(np.unravel_index(index, grid.shape), axis=-1)  # (M, 3)
-    return (np.add(grid.lower_m, (position + 0.5) * grid.voxel_size_m)).astype(np.float32)

@@ -10,7 +10,7 @@ from nav_msgs.msg import MapMetaData, OccupancyGrid
 from torch import Tensor
 
 from occflow_ros.errors import ConfigError
-from occflow_ros.geometry.camera import project
+from occflow_ros.geometry.camera import project_from_base
 from occflow_ros.ros.stamps import header_message
 from occflow_ros.structures import CameraRig, Frame, OccupancyFlow, VoxelGrid
 
@@ -63,10 +63,7 @@ def seen(points_m: Tensor, rig: CameraRig, image_hw_px: tuple[int, int]) -> Tens
 
     Occlusion does not count: a point behind a wall lies in the image too.
     """
-    camera_T_base = torch.linalg.inv(rig.base_T_camera)[rig.present]  # (N, 4, 4)
-    flat_m = points_m.reshape(-1, 3)  # (P, 3)
-    camera_m = flat_m @ camera_T_base[:, :3, :3].mT + camera_T_base[:, None, :3, 3]  # (N, P, 3)
-    pixels, in_front = project(rig.K[rig.present], camera_m)
-    limit = pixels.new_tensor([image_hw_px[1], image_hw_px[0]]) - 0.5
-    in_image = ((pixels >= -0.5) & (pixels <= limit)).all(dim=-1)
-    return (in_image & in_front).any(dim=0).reshape(points_m.shape[:-1])
+    _, visible = project_from_base(
+        points_m.reshape(-1, 3), rig.K[rig.present], rig.base_T_camera[rig.present], image_hw_px
+    )
+    return visible.any(dim=0).reshape(points_m.shape[:-1])

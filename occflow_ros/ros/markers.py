@@ -10,9 +10,11 @@ import numpy.typing as npt
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
+from occflow_ros.geometry.camera import Image
 from occflow_ros.ros.cdr import CdrWriter
 from occflow_ros.ros.conversions import FloatArray, VoxelArrays
 from occflow_ros.ros.stamps import NS_PER_S
+from occflow_ros.viz.palette import direction_colors
 
 ARROW_S = 1.0
 ARROW_HEAD = 0.25
@@ -77,7 +79,7 @@ def flow_arrows(voxels: VoxelArrays, flow_min_mps: float, max_arrows: int) -> Li
     if len(moving) > max_arrows:
         moving = moving[np.arange(max_arrows) * len(moving) // max(max_arrows, 1)]
     points_m = _arrow_lines_m(voxels.center_m[moving], voxels.velocity_mps[moving])  # (n, 6, 3)
-    colors = _direction_colors(voxels.velocity_mps[moving])
+    colors = _opaque(direction_colors(voxels.velocity_mps[moving]))
     return ListMarker(
         namespace="flow",
         kind=Marker.LINE_LIST,
@@ -145,16 +147,13 @@ def _write_header(cdr: CdrWriter, header: Header) -> None:
 def _height_colors(voxels: VoxelArrays) -> FloatArray:
     lower_m, upper_m = voxels.grid.lower_m[2], voxels.grid.upper_m[2]
     shade = (voxels.center_m[:, 2] - lower_m) / (upper_m - lower_m) * 255.0
-    colors = np.ones((len(shade), 4), np.float32)
-    colors[:, :3] = HEIGHT_COLORS[shade.astype(np.uint8)] / 255.0
-    return colors
+    return _opaque(HEIGHT_COLORS[shade.astype(np.uint8)])
 
 
-def _direction_colors(velocity_mps: FloatArray) -> FloatArray:
-    """Hue turns once with the direction of motion: forward red, left green-yellow, back cyan."""
-    angle = np.arctan2(velocity_mps[:, 1], velocity_mps[:, 0])[:, None]  # (n, 1)
-    colors = np.ones((len(angle), 4), np.float32)
-    colors[:, :3] = 0.5 + 0.5 * np.cos(angle - np.deg2rad([0.0, 120.0, 240.0]))
+def _opaque(rgb: Image) -> FloatArray:
+    """Colours (n, 3) uint8 as red, green, blue, alpha in [0, 1], (n, 4)."""
+    colors = np.ones((len(rgb), 4), np.float32)
+    colors[:, :3] = rgb / np.float32(255.0)
     return colors
 
 

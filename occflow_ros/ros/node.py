@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rclpy.node import Node
 
 from occflow_ros.config import resolve
+from occflow_ros.engine.device import available_device
 from occflow_ros.engine.stage_timer import StageTimer
 from occflow_ros.engine.streaming import OccupancyStream
-from occflow_ros.errors import ConfigError
 from occflow_ros.models.build import build_network
 from occflow_ros.ros import process
 from occflow_ros.ros.accounting import Accounting, Outcome
@@ -23,14 +23,13 @@ from occflow_ros.ros.outputs import Outputs
 from occflow_ros.ros.parameters import Parameters
 from occflow_ros.ros.rejection import Reason, RejectedSetError
 from occflow_ros.ros.transforms import Transforms
+from occflow_ros.validation import StrictModel
 
 POLL_S = 0.1
 
 
-class RunParameters(BaseModel):
+class RunParameters(StrictModel):
     """What to run, and on what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     preset: str = Field("nano", description="preset, or YAML file as `occflow config` prints it")
     weights: str = Field("", description="checkpoint; empty: untrained")
@@ -53,9 +52,8 @@ class OccflowNode(Node):
         run = parameters.read(RunParameters())
         config = parameters.read(resolve(run.preset))
         parameters.check_all_known()
-        _check_device(run.device)
         network = build_network(config.model, Path(run.weights) if run.weights else None)
-        self._stream = OccupancyStream(network, config, run.device)
+        self._stream = OccupancyStream(network, config, available_device(run.device))
         self._stream.warm_up(len(config.node.cameras.names))
         self._mailbox: Mailbox[ImageSet] = Mailbox()
         self._cameras = CameraInputs(self, config.node.cameras, self._on_set)
@@ -125,13 +123,3 @@ def _work(stop: threading.Event) -> None:
     node = OccflowNode()
     with process.spinning(node, stop):
         node.run(stop)
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"device: expected one that torch has here, got {device!r}: {reason}"
-        ) from None

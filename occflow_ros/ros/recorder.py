@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -30,6 +30,7 @@ from occflow_ros.ros import process
 from occflow_ros.ros.message_types import MessageTypes
 from occflow_ros.ros.parameters import Parameters
 from occflow_ros.ros.stamps import NS_PER_S
+from occflow_ros.validation import StrictModel
 
 BAG_VERSION = 9
 QUEUE_SIZE = 100
@@ -38,10 +39,8 @@ GRACE_S = 0.3
 RAW_IMAGE = "sensor_msgs/msg/Image"
 
 
-class RecorderParameters(BaseModel):
+class RecorderParameters(StrictModel):
     """What to record, and where to."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     output: str = Field("", description="folder of the bag, which must not exist yet")
     topics: tuple[str, ...] = Field(

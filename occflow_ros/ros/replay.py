@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
@@ -25,6 +25,7 @@ from occflow_ros.ros import drive_messages, process
 from occflow_ros.ros.parameters import Parameters
 from occflow_ros.ros.stamps import time_message
 from occflow_ros.ros.timeline import Event, Timeline
+from occflow_ros.validation import StrictModel
 
 QUEUE_SIZE = 10
 CLOCK_PERIOD_S = 0.02
@@ -33,10 +34,8 @@ SETTLE_S = 0.5
 DELIVERY_S = 5
 
 
-class ReplayParameters(BaseModel):
+class ReplayParameters(StrictModel):
     """What to play, and how."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str = Field("", description="recording folder, or root of a nuScenes data set")
     scene: str = Field("", description="scene of a nuScenes data set; empty: the only one")

@@ -6,21 +6,19 @@ import json
 import threading
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rclpy.node import Node
 
 from occflow_ros.ros import process
-from occflow_ros.ros.accounting import QUEUE_SIZE
+from occflow_ros.ros.accounting import FRAME_STATUS, QUEUE_SIZE, SUMMARY_STATUS
 from occflow_ros.ros.parameters import Parameters
+from occflow_ros.validation import StrictModel
 
 POLL_S = 0.05
-STATUSES = (": frame", ": summary")
 
 
-class WatchParameters(BaseModel):
+class WatchParameters(StrictModel):
     """What to wait for before the first line."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     topic: str = Field(
         "occflow/occupancy_flow", description="`ready` is printed once it has both ends"
@@ -45,7 +43,7 @@ class Watch(Node):
 
     def _print(self, array: DiagnosticArray) -> None:
         for status in array.status:
-            if status.name.endswith(STATUSES):
+            if status.name.endswith((FRAME_STATUS, SUMMARY_STATUS)):
                 print(json.dumps(_values(status)), flush=True)
 
 

@@ -9,7 +9,10 @@ import cv2
 import numpy as np
 
 from occflow_ros.errors import OutputError
-from occflow_ros.viz.palette import Image
+from occflow_ros.geometry.camera import Image
+from occflow_ros.output import write_bytes
+
+_QUALITY = 70
 
 
 def can_animate() -> bool:
@@ -17,14 +20,13 @@ def can_animate() -> bool:
     return hasattr(cv2, "imencodeanimation")
 
 
-def write_animation(path: Path, images: Sequence[Image], frame_ms: int, quality: int = 70) -> None:
+def write_animation(path: Path, images: Sequence[Image], frame_ms: int) -> None:
     """Write an endless animation.
 
     Args:
         path: ends in .webp.
         images: (H, W, 3) RGB of one size.
         frame_ms: how long each is shown.
-        quality: 1 to 100.
 
     Raises:
         OutputError: where the file cannot be written or OpenCV is older than 4.12.
@@ -34,10 +36,7 @@ def write_animation(path: Path, images: Sequence[Image], frame_ms: int, quality:
     animation = cv2.Animation()
     animation.frames = [np.ascontiguousarray(image[..., ::-1]) for image in images]
     animation.durations = [frame_ms] * len(images)
-    encoded, data = cv2.imencodeanimation(".webp", animation, [cv2.IMWRITE_WEBP_QUALITY, quality])
+    encoded, data = cv2.imencodeanimation(".webp", animation, [cv2.IMWRITE_WEBP_QUALITY, _QUALITY])
     if not encoded:
         raise OutputError(f"{path}: OpenCV could not encode the animation")
-    try:
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise OutputError(f"{path}: {error.strerror}") from None
+    write_bytes(path, data.tobytes())

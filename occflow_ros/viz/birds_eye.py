@@ -7,18 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from occflow_ros.geometry.camera import Image
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.viz.canvas import SUBPIXEL_BITS, draw_arrow, draw_text
-from occflow_ros.viz.palette import (
-    ARROW,
-    EGO,
-    MUTED,
-    PANEL,
-    RING,
-    Image,
-    direction_colors,
-    height_colors,
-)
+from occflow_ros.viz.palette import ARROW, EGO, MUTED, PANEL, RING, direction_colors, height_colors
 from occflow_ros.viz.scene import VoxelScene
 
 RING_STEP_M = 10.0

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from occflow_ros.viz.palette import BACKGROUND, MUTED, TEXT, Color, Image
+from occflow_ros.geometry.camera import Image
+from occflow_ros.viz.palette import BACKGROUND, MUTED, TEXT, Color
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _OVERSAMPLING = 4

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from occflow_ros.geometry.camera import Image
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.viz.birds_eye import draw_birds_eye
-from occflow_ros.viz.canvas import beside, blank, draw_text, text_width_px, titled
+from occflow_ros.viz.canvas import beside, blank, draw_text, titled
 from occflow_ros.viz.legend import draw_legend
 from occflow_ros.viz.mosaic import draw_mosaic
-from occflow_ros.viz.palette import MUTED, Image
 from occflow_ros.viz.scene import VoxelScene
 from occflow_ros.viz.voxel_view import draw_voxels
 
@@ -29,14 +29,12 @@ class Caption:
 
     Args:
         title: of the whole figure.
-        note: beside the title.
         prediction: beside the name of the prediction's row.
         reference: name of the row that the prediction is compared with.
         reference_note: beside it.
     """
 
     title: str
-    note: str = ""
     prediction: str = ""
     reference: str = "Ground truth"
     reference_note: str = ""
@@ -63,7 +61,7 @@ def draw_figure(
         rows.append(_views(caption.reference, caption.reference_note, reference))
     width = rows[0].shape[1]
     stack = [
-        _heading(caption, width),
+        _heading(caption.title, width),
         draw_mosaic(images, forward_xy, width, _MAX_MOSAIC_PX),
         *rows,
         draw_legend(prediction.grid, width, _pixels_per_m(prediction.grid)),
@@ -84,10 +82,9 @@ def _pixels_per_m(grid: VoxelGrid) -> float:
     return _VIEW_HW_PX[0] / (grid.upper_m[0] - grid.lower_m[0])
 
 
-def _heading(caption: Caption, width_px: int) -> Image:
+def _heading(title: str, width_px: int) -> Image:
     strip = blank(40, width_px)
-    draw_text(strip, caption.title, (2, 28), bold=True, cap_height_px=12)
-    draw_text(strip, caption.note, (width_px - text_width_px(caption.note) - 4, 28), MUTED)
+    draw_text(strip, title, (2, 28), bold=True, cap_height_px=12)
     return strip
 
 

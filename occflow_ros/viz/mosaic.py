@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from occflow_ros.geometry.camera import Image
 from occflow_ros.viz.canvas import blank, draw_text, text_width_px
-from occflow_ros.viz.palette import MUTED, PANEL, Image
+from occflow_ros.viz.palette import MUTED, PANEL
 
 _GAP_PX = 6
 _MAX_COLUMNS = 3

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Image = npt.NDArray[np.uint8]
+from occflow_ros.geometry.camera import Image
+
 Color = tuple[int, int, int]
 
 BACKGROUND: Color = (15, 20, 29)

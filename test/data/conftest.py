@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from occflow_ros.data.capture import Capture, CapturedSet
 from occflow_ros.data.classes import FREE, NAMES
 from occflow_ros.data.drive import Box, Camera, Drive, OccupancyTruth
+from occflow_ros.data.drive_writer import Capture, CapturedSet
 from occflow_ros.geometry import se3
 
 HEIGHT_PX, WIDTH_PX = 24, 32

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from occflow_ros.data.nuscenes import read_nuscenes, scene_names
+from occflow_ros.data.nuscenes import read_nuscenes
 from occflow_ros.data.nuscenes_writer import TABLES, nuscenes_writer
 from occflow_ros.data.sensors import load_frame, read_image, read_lidar
 from occflow_ros.data.truth import read_truth
@@ -132,7 +132,6 @@ def test_without_lidar_the_front_camera_is_the_reference(tmp_path, made):
 
 def test_scenes_are_found_by_name_token_and_index(dataroot):
     token = json.loads((dataroot / VERSION / "scene.json").read_text())[0]["token"]
-    assert scene_names(dataroot, VERSION) == ["scene-0001"]
     for key in ("scene-0001", token, "0", None):
         assert read_nuscenes(dataroot, VERSION, key).name == "scene-0001"
     with pytest.raises(

@@ -188,12 +188,12 @@ def test_voxels_crossed_by_one_ray():
 def test_boxes_agree_with_the_occupancy():
     world = make_world(3, 5.0)
     truth = occupancy_truth(world, 2.0, GRID, [])
-    centres = GRID.centers_m().double().numpy().reshape(-1, 3)
+    centers = GRID.centers_m().double().numpy().reshape(-1, 3)
     semantics = truth.semantics.reshape(-1)
     velocity = truth.velocity_mps.reshape(-1, 2)
     checked = 0
     for annotated in world.boxes_at(2.0, range_m=13.0):
-        local = se3.transform_points(se3.inverse(annotated.base_T_box), centres)
+        local = se3.transform_points(se3.inverse(annotated.base_T_box), centers)
         inside = (np.abs(local) < 0.4 * np.array(annotated.size_lwh_m)).all(axis=1)
         if annotated.category != "vehicle.car" or inside.sum() < 5:
             continue

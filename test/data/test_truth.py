@@ -42,7 +42,7 @@ def test_a_file_of_occ3d_has_its_box_and_no_velocities(tmp_path):
         ),
         (
             {"semantics": np.zeros((2, 2, 2), np.uint8), "flow": np.zeros((2, 2, 2, 3))},
-            r"velocity: expected \(2, 2, 2, 2\), got \(2, 2, 2, 3\)",
+            r"velocity_mps: expected \(2, 2, 2, 2\), got \(2, 2, 2, 3\)",
         ),
         (
             {"semantics": np.zeros((2, 2, 2), np.uint8), "mask_camera": np.zeros((2, 2, 1))},

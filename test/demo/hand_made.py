@@ -4,8 +4,8 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from occflow_ros.data.capture import Capture, CapturedSet
 from occflow_ros.data.drive import Camera, OccupancyTruth
+from occflow_ros.data.drive_writer import Capture, CapturedSet
 
 MSG = "occflow_ros/msg/OccupancyFlow"
 SHAPE = (10, 10, 4)

@@ -74,8 +74,8 @@ def test_the_centre_stays():
     rectified = Rectifier(K, (-0.3, 0.1, 0, 0), HEIGHT_PX, WIDTH_PX)(image)[..., 0].astype(float)
     v, u = np.mgrid[:HEIGHT_PX, :WIDTH_PX]
     total = rectified.sum()
-    centre = ((u * rectified).sum() / total, (v * rectified).sum() / total)
-    assert centre == pytest.approx((80.5, 58.0), abs=0.02)
+    center = ((u * rectified).sum() / total, (v * rectified).sum() / total)
+    assert center == pytest.approx((80.5, 58.0), abs=0.02)
 
 
 def test_wrong_input_is_refused():

@@ -78,10 +78,11 @@ def test_interpolation_takes_the_short_way_round():
     [
         ([1.0] * 11, r"expected 12 numbers .*got shape \(11,\)"),
         ([np.nan] * 12, "expected a finite 4x4 transform"),
+        ([1.0, 0, 0, np.inf, 0, 1.0, 0, 0, 0, 0, 1.0, 0], "expected a finite 4x4 transform"),
         ([2.0, 0, 0, 0, 0, 1.0, 0, 0, 0, 0, 1.0, 0], "expected a rigid transform"),
         ([-1.0, 0, 0, 0, 0, 1.0, 0, 0, 0, 0, 1.0, 0], "expected a rigid transform"),
     ],
-    ids=["eleven", "not finite", "scaled", "mirrored"],
+    ids=["eleven", "not a number", "infinitely far", "scaled", "mirrored"],
 )
 def test_what_is_not_rigid_is_refused(values, message):
     with pytest.raises(ValueError, match=message):

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch
 
-from occflow_ros.cli.config import add_config_argument
+from occflow_ros.cli.arguments import add_config_argument, add_device_argument, positive_int
 from occflow_ros.config import resolve
 from occflow_ros.measurement import Measurement, Options
+from occflow_ros.output import write_text
 
 SUITES = ("network", "synth", "messages")
 
@@ -26,8 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow bench`."""
     parser.add_argument("suite", nargs="?", choices=SUITES, help="one suite (default: all)")
     add_config_argument(parser)
-    parser.add_argument("--device", default="cpu", help="torch device (default: %(default)s)")
-    parser.add_argument("--repeat", type=int, default=20, help="timed runs (default: %(default)s)")
+    add_device_argument(parser)
+    parser.add_argument(
+        "--repeat", type=positive_int, default=20, help="timed runs (default: %(default)s)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
 
 
@@ -41,9 +44,8 @@ def run(args: argparse.Namespace) -> None:
         measurements.append(measurement)
     if args.json:
         rows = [asdict(measurement) for measurement in measurements]
-        args.json.write_text(
-            json.dumps({"machine": machine(options.device), "measurements": rows}, indent=2) + "\n"
-        )
+        document = {"machine": machine(options.device), "measurements": rows}
+        write_text(args.json, json.dumps(document, indent=2) + "\n")
 
 
 def machine(device: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
+from occflow_ros.data.drive import OCC3D_GRID
 from occflow_ros.data.synthetic import (
     lidar_sweep,
     make_world,
@@ -15,7 +16,6 @@ from occflow_ros.data.synthetic import (
     render_rig,
     rendering_workers,
 )
-from occflow_ros.data.synthetic.write import OCC3D_GRID
 from occflow_ros.measurement import Measurement, Options, time_ms
 
 _TIME_S = 5.0

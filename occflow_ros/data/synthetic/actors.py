@@ -11,7 +11,7 @@ from occflow_ros.data.synthetic.materials import Material
 from occflow_ros.data.synthetic.model import Model, Part, Vector, pick
 from occflow_ros.data.synthetic.primitives import Shape
 
-CAR_COLOURS: tuple[Vector, ...] = (
+CAR_COLORS: tuple[Vector, ...] = (
     (0.62, 0.62, 0.62),
     (0.75, 0.75, 0.73),
     (0.03, 0.03, 0.035),
@@ -22,7 +22,7 @@ CAR_COLOURS: tuple[Vector, ...] = (
     (0.55, 0.33, 0.05),
     (0.28, 0.36, 0.42),
 )
-CLOTH_COLOURS: tuple[Vector, ...] = (
+CLOTH_COLORS: tuple[Vector, ...] = (
     (0.50, 0.08, 0.06),
     (0.06, 0.12, 0.35),
     (0.65, 0.60, 0.50),
@@ -32,7 +32,7 @@ CLOTH_COLOURS: tuple[Vector, ...] = (
     (0.40, 0.15, 0.35),
     (0.70, 0.70, 0.72),
 )
-SKIN_COLOURS: tuple[Vector, ...] = ((0.58, 0.36, 0.26), (0.30, 0.16, 0.10), (0.68, 0.47, 0.36))
+SKIN_COLORS: tuple[Vector, ...] = ((0.58, 0.36, 0.26), (0.30, 0.16, 0.10), (0.68, 0.47, 0.36))
 DARK: Vector = (0.03, 0.03, 0.035)
 
 # Parts that touch reach into each other, so that no light falls through the seam.
@@ -61,7 +61,7 @@ def car(rng: np.random.Generator) -> Model:
     kind = rng.integers(3)
     height = (1.42, 1.47, 1.68)[kind]
     sill, waist = (0.20, 0.82) if kind < 2 else (0.28, 1.0)
-    colour = pick(rng, CAR_COLOURS)
+    color = pick(rng, CAR_COLORS)
     start, end = ((0.24, 0.14), (0.25, 0.02), (0.24, 0.02))[kind]
     rear_lean = (0.95, 0.35, 0.25)[kind]
     cabin_half = 0.5 * length * (1.0 - start - end)
@@ -72,7 +72,7 @@ def car(rng: np.random.Generator) -> Model:
         (0.0, 0.0, 0.5 * (sill + waist)),
         (0.5 * length, 0.5 * width, 0.5 * (waist - sill)),
         Material.CAR_BODY,
-        colour,
+        color,
         (0.20, 0.10, 0.06),
     )
     cabin = Part(
@@ -80,7 +80,7 @@ def car(rng: np.random.Generator) -> Model:
         (cabin_x, 0.0, height - rise),
         (cabin_half, 0.5 * width - 0.07, rise),
         Material.CAR_CABIN,
-        colour,
+        color,
         (1.25, rear_lean, 0.30),
     )
     mirrors = tuple(
@@ -89,7 +89,7 @@ def car(rng: np.random.Generator) -> Model:
             (cabin_x + cabin_half - 0.55, side * 0.5 * width, waist + 0.08),
             (0.07, 0.12, 0.07),
             Material.PLAIN,
-            colour,
+            color,
         )
         for side in (-1.0, 1.0)
     )
@@ -106,7 +106,7 @@ def truck(rng: np.random.Generator) -> Model:
     """A delivery lorry: cab, chassis and cargo box."""
     length, width, height = rng.uniform(6.8, 8.2), 2.4, rng.uniform(3.0, 3.4)
     paint, cargo = (
-        pick(rng, CAR_COLOURS),
+        pick(rng, CAR_COLORS),
         pick(rng, ((0.72, 0.72, 0.70), (0.6, 0.45, 0.1), (0.1, 0.25, 0.5))),
     )
     nose, back = 0.5 * length, -0.5 * length
@@ -148,8 +148,8 @@ def truck(rng: np.random.Generator) -> Model:
 
 
 def _person(rng: np.random.Generator, stride_rad: float) -> tuple[Part, ...]:
-    shirt, trousers = pick(rng, CLOTH_COLOURS), pick(rng, CLOTH_COLOURS, 0.5)
-    skin, hair = pick(rng, SKIN_COLOURS), pick(rng, ((0.03, 0.02, 0.015), (0.20, 0.12, 0.05)))
+    shirt, trousers = pick(rng, CLOTH_COLORS), pick(rng, CLOTH_COLORS, 0.5)
+    skin, hair = pick(rng, SKIN_COLORS), pick(rng, ((0.03, 0.02, 0.015), (0.20, 0.12, 0.05)))
     ball, rod = Shape.ELLIPSOID, Shape.CYLINDER
     torso = Part(ball, (0.0, 0.0, 1.17), (0.145, 0.215, 0.36), Material.PLAIN, shirt)
     hips = Part(ball, (0.0, 0.0, 0.88), (0.13, 0.175, 0.17), Material.PLAIN, trousers)
@@ -188,8 +188,8 @@ def _person(rng: np.random.Generator, stride_rad: float) -> tuple[Part, ...]:
 
 
 def _lift(part: Part, up_m: float, forward_m: float = 0.0) -> Part:
-    x, y, z = part.centre_m
-    return replace(part, centre_m=(x + forward_m, y, z + up_m))
+    x, y, z = part.center_m
+    return replace(part, center_m=(x + forward_m, y, z + up_m))
 
 
 def pedestrian(rng: np.random.Generator) -> Model:
@@ -212,10 +212,10 @@ def bicycle(rng: np.random.Generator) -> Model:
         )
         for x in (-0.52, 0.52)
     )
-    paint = pick(rng, CAR_COLOURS)
+    paint = pick(rng, CAR_COLORS)
     tubes = tuple(
-        Part(Shape.FRUSTUM, centre, half, Material.PLAIN, paint, euler_xyz_rad=(0.0, pitch, 0.0))
-        for centre, half, pitch in (
+        Part(Shape.FRUSTUM, center, half, Material.PLAIN, paint, euler_xyz_rad=(0.0, pitch, 0.0))
+        for center, half, pitch in (
             ((0.12, 0.0, 0.56), (0.36, 0.022, 0.025), -0.65),
             ((0.10, 0.0, 0.80), (0.34, 0.022, 0.022), -0.05),
             ((-0.17, 0.0, 0.60), (0.022, 0.022, 0.33), -0.25),

@@ -100,9 +100,9 @@ def azimuth_rectangles(
         lower (P, 2) and upper (P, 2) int64 as (firing, beam), upper exclusive, all beams in each.
     """
     corners = primitives.corners_m() @ lidar_T_world[:3, :3].T + lidar_T_world[:3, 3]
-    centre = corners.mean(dim=1, keepdim=True)
+    center = corners.mean(dim=1, keepdim=True)
     azimuth = torch.atan2(corners[..., 1], corners[..., 0])  # (P, 8)
-    middle = torch.atan2(centre[..., 1], centre[..., 0])  # (P, 1)
+    middle = torch.atan2(center[..., 1], center[..., 0])  # (P, 1)
     turn = 2.0 * torch.pi
     away = torch.remainder(azimuth - middle + torch.pi, turn) - torch.pi
     spans = torch.stack((away.amin(dim=1), away.amax(dim=1)), dim=1) + middle  # (P, 2)

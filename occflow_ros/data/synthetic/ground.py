@@ -72,7 +72,7 @@ def ground_normals(height_m: Tensor, offset_m: Tensor, yaw_rad: Tensor) -> Tenso
 
 def ground_albedo(surface: GroundSurface, crosswalks_m: Tensor, table: Tensor) -> Tensor:
     """Linear RGB (M, 3); `crosswalks_m` (C,) are their places along s."""
-    colour = torch.zeros((len(surface.arc_m), 3), device=surface.arc_m.device)
+    color = torch.zeros((len(surface.arc_m), 3), device=surface.arc_m.device)
     is_road = is_carriageway(surface.point_m[:, 2])
     is_walk = ~is_road & (surface.offset_m.abs() < street.SIDEWALK_END_M)
     for mask, paint in ((is_road, _asphalt), (is_walk, _sidewalk), (~is_road & ~is_walk, _grass)):
@@ -85,8 +85,8 @@ def ground_albedo(surface: GroundSurface, crosswalks_m: Tensor, table: Tensor) -
                 surface.along_m[chosen],
                 surface.across_m[chosen],
             )
-            colour[chosen] = paint(part, crosswalks_m, table)
-    return colour
+            color[chosen] = paint(part, crosswalks_m, table)
+    return color
 
 
 def _asphalt(s: GroundSurface, crosswalks_m: Tensor, table: Tensor) -> Tensor:
@@ -94,22 +94,22 @@ def _asphalt(s: GroundSurface, crosswalks_m: Tensor, table: Tensor) -> Tensor:
     street_xyz = torch.stack((s.arc_m * 0.35, s.offset_m, torch.zeros_like(s.arc_m)), dim=1)
     tone = 1.0 + fractal(table, s.point_m, s.footprint_m, octaves)
     tone = tone + fractal(table, street_xyz, s.footprint_m, ((1.1, 0.18),))
-    colour = rgb(tone, 0.105, 0.105, 0.112) * tone[:, None]
+    color = rgb(tone, 0.105, 0.105, 0.112) * tone[:, None]
     patched = fractal(table, s.point_m + 77.0, s.footprint_m, ((7.0, 1.0),))
-    colour = mix(colour, colour * 0.62, (patched * 12.0 - 5.5).clamp(0.0, 1.0))
+    color = mix(color, color * 0.62, (patched * 12.0 - 5.5).clamp(0.0, 1.0))
     worn = 0.88 + fractal(table, s.point_m, s.footprint_m, ((0.35, 0.2), (0.09, 0.25)))
     white = rgb(tone, 0.72, 0.72, 0.70)
-    return mix(colour, white, _markings(s, crosswalks_m) * worn.clamp(0.35, 1.0))
+    return mix(color, white, _markings(s, crosswalks_m) * worn.clamp(0.35, 1.0))
 
 
 def _markings(s: GroundSurface, crosswalks_m: Tensor) -> Tensor:
     distance = s.offset_m.abs()
-    centre = band(s.offset_m, 0.0, _LINE_HALF_M, s.across_m)
-    centre = centre * stripes(s.arc_m, 9.0, 0.5, s.along_m)
+    center = band(s.offset_m, 0.0, _LINE_HALF_M, s.across_m)
+    center = center * stripes(s.arc_m, 9.0, 0.5, s.along_m)
     bike = band(distance, street.LANE_M, _LINE_HALF_M, s.across_m)
     bike = bike * stripes(s.arc_m, 2.0, 0.5, s.along_m)
     parking = band(distance, street.BIKE_LANE_END_M, _LINE_HALF_M, s.across_m)
-    lines = torch.maximum(torch.maximum(centre, bike), parking)
+    lines = torch.maximum(torch.maximum(center, bike), parking)
     for arc_m in crosswalks_m.tolist():
         gap = (s.arc_m - arc_m).abs()
         zebra = stripes(s.offset_m, 1.0, 0.5, s.across_m)
@@ -128,20 +128,20 @@ def _sidewalk(s: GroundSurface, crosswalks_m: Tensor, table: Tensor) -> Tensor:
     row = torch.floor(s.arc_m / 0.6)
     slab = torch.stack((row, torch.floor(s.offset_m / 0.6), row * 0.3), dim=1)
     slab_tone = fractal(table, slab * 0.73, s.footprint_m / 0.6, ((1.0, 0.16),))
-    colour = rgb(tone, 0.36, 0.34, 0.31) * (tone + slab_tone)[:, None]
+    color = rgb(tone, 0.36, 0.34, 0.31) * (tone + slab_tone)[:, None]
     joints = torch.maximum(
         stripes(s.arc_m, 0.6, 0.05, s.along_m), stripes(s.offset_m, 0.6, 0.05, s.across_m)
     )
-    colour = mix(colour, colour * 0.4, joints)
+    color = mix(color, color * 0.4, joints)
     stone = band(s.offset_m.abs(), street.KERB_M, 0.28, s.across_m)
     ends = stripes(s.arc_m, 1.0, 0.03, s.along_m)
     kerb = rgb(tone, 0.50, 0.49, 0.47) * (tone - 0.6 * ends)[:, None]
-    return mix(colour, kerb, stone)
+    return mix(color, kerb, stone)
 
 
 def _grass(s: GroundSurface, crosswalks_m: Tensor, table: Tensor) -> Tensor:
     octaves = ((8.0, 0.22), (2.0, 0.22), (0.5, 0.22), (0.14, 0.28), (0.05, 0.25))
     tone = (1.0 + fractal(table, s.point_m, s.footprint_m, octaves)).clamp(min=0.2)
     dry = fractal(table, s.point_m + 19.0, s.footprint_m, ((6.0, 0.5), (1.2, 0.3)))
-    colour = mix(rgb(tone, 0.10, 0.17, 0.04), rgb(tone, 0.24, 0.21, 0.09), dry.clamp(0.0, 1.0))
-    return colour * tone[:, None]
+    color = mix(rgb(tone, 0.10, 0.17, 0.04), rgb(tone, 0.24, 0.21, 0.09), dry.clamp(0.0, 1.0))
+    return color * tone[:, None]

@@ -37,7 +37,7 @@ class Surface:
         normal: (M, 3) outward unit normal.
         half_m: (M, 3) half extents of the solid.
         taper: (M, 3) of the solid.
-        colour: (M, 3) linear RGB of the solid.
+        color: (M, 3) linear RGB of the solid.
         variant: (M,) in [0, 1), differs between solids.
         footprint_m: (M,) width of a pixel on the surface.
     """
@@ -46,7 +46,7 @@ class Surface:
     normal: Tensor
     half_m: Tensor
     taper: Tensor
-    colour: Tensor
+    color: Tensor
     variant: Tensor
     footprint_m: Tensor
 
@@ -57,7 +57,7 @@ class Surface:
             self.normal[index],
             self.half_m[index],
             self.taper[index],
-            self.colour[index],
+            self.color[index],
             self.variant[index],
             self.footprint_m[index],
         )
@@ -70,12 +70,12 @@ class Surface:
 
 def albedo(material: Tensor, surface: Surface, table: Tensor) -> Tensor:
     """Linear RGB (M, 3) of surface points of materials (M,), with noise from `table`."""
-    colour = torch.zeros_like(surface.colour)
+    color = torch.zeros_like(surface.color)
     for kind, paint in _PAINTS.items():
         chosen = (material == kind).nonzero().squeeze(1)
         if len(chosen):
-            colour[chosen] = paint(surface.select(chosen), table)
-    return colour
+            color[chosen] = paint(surface.select(chosen), table)
+    return color
 
 
 def mix(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
@@ -93,36 +93,36 @@ def _grain(s: Surface, table: Tensor, *octaves: tuple[float, float]) -> Tensor:
 
 
 def _plain(s: Surface, table: Tensor) -> Tensor:
-    return s.colour * _grain(s, table, (0.3, 0.12), (0.09, 0.12))
+    return s.color * _grain(s, table, (0.3, 0.12), (0.09, 0.12))
 
 
 def _car_body(s: Surface, table: Tensor) -> Tensor:
     x, y, z = s.point_m.unbind(1)
     hx, hy, hz = s.half_m.unbind(1)
     width = s.footprint_m
-    colour = s.colour * _grain(s, table, (0.8, 0.05), (0.2, 0.04))
+    color = s.color * _grain(s, table, (0.8, 0.05), (0.2, 0.04))
     on_end = (s.normal[:, 0].abs() > 0.7).float()
     ahead = (s.normal[:, 0] > 0).float()
     corner = band(y.abs(), 0.78 * hy, 0.17 * hy, width)
     lamp = on_end * corner * band(z, 0.30 * hz, 0.25 * hz, width)
-    colour = mix(colour, rgb(x, 0.95, 0.93, 0.85), lamp * ahead)
-    colour = mix(colour, rgb(x, 0.55, 0.01, 0.01), lamp * (1.0 - ahead))
+    color = mix(color, rgb(x, 0.95, 0.93, 0.85), lamp * ahead)
+    color = mix(color, rgb(x, 0.55, 0.01, 0.01), lamp * (1.0 - ahead))
     grille = on_end * ahead * band(y, 0.0, 0.5 * hy, width) * band(z, -0.1 * hz, 0.25 * hz, width)
-    colour = mix(colour, rgb(x, 0.02, 0.02, 0.02), grille)
+    color = mix(color, rgb(x, 0.02, 0.02, 0.02), grille)
     plate = on_end * band(y, 0.0, 0.28, width) * band(z, -0.45 * hz, 0.06, width)
-    colour = mix(colour, rgb(x, 0.80, 0.80, 0.70), plate)
+    color = mix(color, rgb(x, 0.80, 0.80, 0.70), plate)
     on_side = (s.normal[:, 1].abs() > 0.7).float()
     seams = band((x / hx).abs(), 0.30, 0.006, width / hx) + band(x / hx, 0.0, 0.006, width / hx)
-    colour = mix(colour, colour * 0.25, on_side * seams.clamp(max=1.0))
+    color = mix(color, color * 0.25, on_side * seams.clamp(max=1.0))
     skirt = (1.0 - on_end * 0.4) * band(z, -hz, 0.28 * hz, width)
-    return mix(colour, rgb(x, 0.03, 0.03, 0.035), skirt * (s.normal[:, 2] < 0.5).float())
+    return mix(color, rgb(x, 0.03, 0.03, 0.035), skirt * (s.normal[:, 2] < 0.5).float())
 
 
 def _car_cabin(s: Surface, table: Tensor) -> Tensor:
     x, y, z = s.point_m.unbind(1)
     hx, hy, hz = s.half_m.unbind(1)
     width = s.footprint_m
-    paint = s.colour * _grain(s, table, (0.8, 0.05), (0.2, 0.04))
+    paint = s.color * _grain(s, table, (0.8, 0.05), (0.2, 0.04))
     sheen = 0.5 + 0.5 * noise(table, s.shifted_m * 2.0)
     glass = mix(rgb(x, 0.02, 0.025, 0.03), rgb(x, 0.16, 0.20, 0.25), sheen * (z / hz * 0.4 + 0.6))
     pane = band(z, -0.06 * hz, 0.76 * hz, width)
@@ -169,7 +169,7 @@ def _facade(s: Surface, table: Tensor) -> Tensor:
     floor_m = 2.9 + 0.5 * s.variant
     bays = torch.round(2.0 * half / (2.4 + 1.2 * torch.frac(s.variant * 7.0))).clamp(min=1.0)
     bay_m = 2.0 * half / bays
-    wall = s.colour * _grain(s, table, (6.0, 0.10), (1.5, 0.12), (0.4, 0.14), (0.12, 0.12))
+    wall = s.color * _grain(s, table, (6.0, 0.10), (1.5, 0.12), (0.4, 0.14), (0.12, 0.12))
     wall = _bricks(s, wall, along, height)
     column = torch.frac((along + half) / bay_m) - 0.5
     row = torch.frac(height / floor_m) - 0.52
@@ -192,12 +192,12 @@ def _facade(s: Surface, table: Tensor) -> Tensor:
     windows = mix(mix(mix(wall, trim, frame), glass, pane), trim * 0.9, sill)
     timber = mix(rgb(x, 0.16, 0.07, 0.03), rgb(x, 0.05, 0.12, 0.16), (mood > 0).float())
     ground = torch.where((mood > 0.25)[:, None], mix(wall, timber, door), windows)
-    colour = torch.where(is_shop[:, None], ground, windows)
+    color = torch.where(is_shop[:, None], ground, windows)
     plinth = band(height, 0.0, 0.45, width)
     cornice = band(height, 2.0 * s.half_m[:, 2], 0.35, width)
-    colour = mix(mix(colour, rgb(x, 0.20, 0.19, 0.18), plinth), trim * 0.8, cornice)
+    color = mix(mix(color, rgb(x, 0.20, 0.19, 0.18), plinth), trim * 0.8, cornice)
     flat = rgb(x, 0.25, 0.24, 0.23) * _grain(s, table, (1.0, 0.3))
-    return torch.where((s.normal[:, 2] > 0.7)[:, None], flat, colour)
+    return torch.where((s.normal[:, 2] > 0.7)[:, None], flat, color)
 
 
 def _bricks(s: Surface, wall: Tensor, along: Tensor, height: Tensor) -> Tensor:
@@ -210,42 +210,42 @@ def _bricks(s: Surface, wall: Tensor, along: Tensor, height: Tensor) -> Tensor:
 
 
 def _roof(s: Surface, table: Tensor) -> Tensor:
-    colour = s.colour * _grain(s, table, (3.0, 0.15), (0.5, 0.2), (0.15, 0.15))
+    color = s.color * _grain(s, table, (3.0, 0.15), (0.5, 0.2), (0.15, 0.15))
     rows = stripes(s.point_m[:, 2], 0.22, 0.25, s.footprint_m)
     gable = (s.normal[:, 0].abs() > 0.7).float()
-    tiles = mix(colour, colour * 0.45, rows * (1.0 - gable))
+    tiles = mix(color, color * 0.45, rows * (1.0 - gable))
     return mix(tiles, rgb(rows, 0.55, 0.50, 0.42) * _grain(s, table, (0.4, 0.2)), gable)
 
 
 def _bark(s: Surface, table: Tensor) -> Tensor:
     squeezed = s.shifted_m * s.shifted_m.new_tensor((1.0, 1.0, 0.25))
     octaves = ((0.25, 0.3), (0.07, 0.35))
-    return s.colour * (1.0 + fractal(table, squeezed, s.footprint_m, octaves))[:, None]
+    return s.color * (1.0 + fractal(table, squeezed, s.footprint_m, octaves))[:, None]
 
 
 def _leaves(s: Surface, table: Tensor) -> Tensor:
     octaves = ((1.1, 0.20), (0.40, 0.45), (0.19, 0.75), (0.08, 0.55))
     clump = fractal(table, s.shifted_m, s.footprint_m, octaves)
     depth = 0.72 + 0.28 * s.normal[:, 2]
-    colour = s.colour * ((1.0 + 0.8 * clump).clamp(min=0.12) * depth)[:, None]
-    return mix(colour, colour * rgb(clump, 1.35, 1.15, 0.5), clump.clamp(0.0, 1.0))
+    color = s.color * ((1.0 + 0.8 * clump).clamp(min=0.12) * depth)[:, None]
+    return mix(color, color * rgb(clump, 1.35, 1.15, 0.5), clump.clamp(0.0, 1.0))
 
 
 def _cargo(s: Surface, table: Tensor) -> Tensor:
     x, _, z = s.point_m.unbind(1)
-    panel = s.colour * _grain(s, table, (1.2, 0.10), (0.3, 0.08))
+    panel = s.color * _grain(s, table, (1.2, 0.10), (0.3, 0.08))
     on_side = (s.normal[:, 1].abs() > 0.7).float()
     ribs = stripes(x, 0.5, 0.12, s.footprint_m)
     panel = mix(panel, panel * 0.6, on_side * ribs)
     stripe = band(z, 0.15, 0.28, s.footprint_m) * on_side
     logo = stripes(x + 0.6 * z, 1.6, 0.7, s.footprint_m)
-    return mix(panel, 0.5 * (1.0 - s.colour) * rgb(x, 0.9, 0.3, 0.2) + 0.05, stripe * logo)
+    return mix(panel, 0.5 * (1.0 - s.color) * rgb(x, 0.9, 0.3, 0.2) + 0.05, stripe * logo)
 
 
 def _sign(s: Surface, table: Tensor) -> Tensor:
     radius = s.point_m[:, :2].norm(dim=1) / s.half_m[:, 0]
-    face = mix(s.colour, rgb(radius, 0.85, 0.85, 0.85), band(radius, 0.0, 0.68, s.footprint_m))
-    return mix(face, s.colour * 0.1, band(radius, 0.0, 0.25, s.footprint_m)) * _grain(
+    face = mix(s.color, rgb(radius, 0.85, 0.85, 0.85), band(radius, 0.0, 0.68, s.footprint_m))
+    return mix(face, s.color * 0.1, band(radius, 0.0, 0.25, s.footprint_m)) * _grain(
         s, table, (0.2, 0.1)
     )
 

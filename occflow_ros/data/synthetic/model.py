@@ -23,19 +23,19 @@ class Part:
 
     Args:
         shape: kind of solid.
-        centre_m: origin of its frame in the model.
+        center_m: origin of its frame in the model.
         half_m: half extents.
         material: what it is made of.
-        colour: linear RGB.
+        color: linear RGB.
         taper: lean of front, rear and sides, frustums only.
         euler_xyz_rad: rotation of its frame in the model, about fixed axes.
     """
 
     shape: Shape
-    centre_m: Vector
+    center_m: Vector
     half_m: Vector
     material: Material
-    colour: Vector
+    color: Vector
     taper: Vector = (0.0, 0.0, 0.0)
     euler_xyz_rad: Vector = (0.0, 0.0, 0.0)
 
@@ -43,7 +43,7 @@ class Part:
     def model_T_local(self) -> Array:  # noqa: N802
         """(4, 4) the solid's frame in the model."""
         rotation = Rotation.from_euler("xyz", self.euler_xyz_rad).as_matrix()
-        return from_rotation_translation(rotation, self.centre_m)
+        return from_rotation_translation(rotation, self.center_m)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def occupancy_truth(
     index = (winner >= 0).nonzero().squeeze(1)
     solid = winner[index]
     semantics[index] = primitives.class_id[solid]
-    arm = _centres(grid, index) - primitives.world_T_local[solid, :3, 3]
+    arm = grid.centers_of(index) - primitives.world_T_local[solid, :3, 3]
     turning = turning_velocity(primitives.yaw_rate_rad_per_s[solid], arm)
     velocity[index] = (primitives.velocity_mps[solid] + turning)[:, :2].float()
     observed = observed_voxels(grid, torch.linalg.inv(world_T_base), renderings)
@@ -82,7 +82,7 @@ def winning_solids(primitives: Primitives, grid: VoxelGrid) -> Tensor:
     for shape in Shape:
         chosen = primitives.shape == shape
         for which, voxel in _candidates(primitives, margin, grid, chosen):
-            away = _centres(grid, voxel) - primitives.world_T_local[which, :3, 3]
+            away = grid.centers_of(voxel) - primitives.world_T_local[which, :3, 3]
             local = torch.einsum("mji,mj->mi", rotation[which], away).float()
             inside = contains(
                 shape,
@@ -119,12 +119,6 @@ def _candidates(
         )
 
 
-def _centres(grid: VoxelGrid, voxel: Tensor) -> Tensor:
-    index = grid.unflatten_index(voxel).double()
-    lower = index.new_tensor(grid.lower_m)
-    return lower + (index + 0.5) * index.new_tensor(grid.voxel_size_m)
-
-
 def _sample_offsets(size: Tensor) -> Tensor:
     """Sample points (S, 3) of a voxel of edges (3,) relative to its centre."""
     steps = torch.arange(SAMPLES_PER_AXIS, dtype=torch.float64, device=size.device) + 0.5
@@ -134,11 +128,11 @@ def _sample_offsets(size: Tensor) -> Tensor:
 
 def _ground(world: World, grid: VoxelGrid, world_T_base: Tensor) -> Tensor:
     """Classes (X, Y, Z) int64 of the voxels that contain the ground under their column's middle."""
-    centres = grid.centers_m(world.device)[:, :, 0, :2].double()  # (X, Y, 2)
-    xy = centres @ world_T_base[:2, :2].T + world_T_base[:2, 3]
+    centers = grid.centers_m(world.device)[:, :, 0, :2].double()  # (X, Y, 2)
+    xy = centers @ world_T_base[:2, :2].T + world_T_base[:2, 3]
     offset = world.road.locate(xy)[1]
     height = torch.where(offset.abs() < street.KERB_M, 0.0, street.KERB_HEIGHT_M)
-    place = torch.cat((centres, height[..., None]), dim=-1)
+    place = torch.cat((centers, height[..., None]), dim=-1)
     index, inside = grid.index_of(place)
     layers = torch.arange(grid.shape[2], device=world.device)
     filled = inside[..., None] & (index[..., 2:] == layers)  # (X, Y, Z)

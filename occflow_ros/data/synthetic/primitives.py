@@ -37,7 +37,7 @@ class Primitives:
         taper: (P, 3) float32 lean of front, rear and sides of a frustum.
         shape: (P,) int64 of `Shape`.
         material: (P,) int64 of `occflow_ros.data.synthetic.materials.Material`.
-        colour: (P, 3) float32 linear RGB.
+        color: (P, 3) float32 linear RGB.
         variant: (P,) float32 in [0, 1), shifts the texture.
         class_id: (P,) int64 of `occflow_ros.data.classes`.
         instance: (P,) int64, 0 for what is part of the street.
@@ -50,7 +50,7 @@ class Primitives:
     taper: Tensor
     shape: Tensor
     material: Tensor
-    colour: Tensor
+    color: Tensor
     variant: Tensor
     class_id: Tensor
     instance: Tensor
@@ -111,8 +111,8 @@ def _span_ball(origin: Sequence[Tensor], direction: Sequence[Tensor]) -> tuple[T
 
 def _span_slab(origin: Tensor, direction: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
     inverse = 1.0 / _away_from_zero(direction)
-    centre, reach = -origin * inverse, (half * inverse).abs()
-    return centre - reach, centre + reach
+    center, reach = -origin * inverse, (half * inverse).abs()
+    return center - reach, center + reach
 
 
 def _span_frustum(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from occflow_ros.data.synthetic.candidates import image_rectangles, rectangle_pairs
-from occflow_ros.data.synthetic.colour import colours
+from occflow_ros.data.synthetic.color import colors
 from occflow_ros.data.synthetic.raycast import first_hits
 from occflow_ros.data.synthetic.shading import to_pixels
 from occflow_ros.data.synthetic.surfaces import per_solid, semantics, surfaces_of
@@ -82,14 +82,14 @@ def render(
 
     hits = first_hits(primitives, world.road, pose[:3, 3], rays.float(), pairs, NEAR_M)
     surfaces = surfaces_of(primitives, world.road, pose[:3, 3], rays, hits)
-    colour = colours(world, primitives, surfaces, rays.float(), hits.distance, K[0, 0].float())
+    color = colors(world, primitives, surfaces, rays.float(), hits.distance, K[0, 0].float())
     instance = per_solid(primitives.instance, hits.primitive, 0)
     shape = (height_px, width_px)
     return Rendering(
         time_s=time_s,
         K=K,
         odom_T_camera=pose,
-        image=to_pixels(colour).reshape(*shape, 3),
+        image=to_pixels(color).reshape(*shape, 3),
         depth_m=hits.distance.reshape(shape),
         semantic=semantics(primitives, surfaces).to(torch.uint8).reshape(shape),
         instance=instance.to(torch.int32).reshape(shape),

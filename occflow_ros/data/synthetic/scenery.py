@@ -9,7 +9,7 @@ from occflow_ros.data.synthetic.materials import Material
 from occflow_ros.data.synthetic.model import Model, Part, Vector, pick
 from occflow_ros.data.synthetic.primitives import Shape
 
-WALL_COLOURS: tuple[Vector, ...] = (
+WALL_COLORS: tuple[Vector, ...] = (
     (0.42, 0.17, 0.11),
     (0.55, 0.45, 0.30),
     (0.62, 0.58, 0.50),
@@ -18,8 +18,8 @@ WALL_COLOURS: tuple[Vector, ...] = (
     (0.45, 0.48, 0.50),
     (0.66, 0.52, 0.30),
 )
-ROOF_COLOURS: tuple[Vector, ...] = ((0.30, 0.10, 0.06), (0.14, 0.14, 0.16), (0.22, 0.12, 0.08))
-LEAF_COLOURS: tuple[Vector, ...] = (
+ROOF_COLORS: tuple[Vector, ...] = ((0.30, 0.10, 0.06), (0.14, 0.14, 0.16), (0.22, 0.12, 0.08))
+LEAF_COLORS: tuple[Vector, ...] = (
     (0.10, 0.19, 0.04),
     (0.14, 0.21, 0.05),
     (0.07, 0.16, 0.05),
@@ -31,7 +31,7 @@ STEEL: Vector = (0.24, 0.26, 0.27)
 def tree(rng: np.random.Generator) -> Model:
     """A trunk and a crown of a few overlapping balls."""
     trunk, radius = rng.uniform(1.9, 2.6), rng.uniform(1.5, 2.2)
-    leaf = pick(rng, LEAF_COLOURS, 0.25)
+    leaf = pick(rng, LEAF_COLORS, 0.25)
     thickness = rng.uniform(0.11, 0.18)
     stem_half = 0.5 * (trunk + radius)
     stem = Part(
@@ -41,8 +41,8 @@ def tree(rng: np.random.Generator) -> Model:
         Material.BARK,
         (0.16, 0.11, 0.08),
     )
-    centre = trunk + 0.9 * radius
-    crown = [Part(Shape.ELLIPSOID, (0.0, 0.0, centre), (0.8 * radius,) * 3, Material.LEAVES, leaf)]
+    center = trunk + 0.9 * radius
+    crown = [Part(Shape.ELLIPSOID, (0.0, 0.0, center), (0.8 * radius,) * 3, Material.LEAVES, leaf)]
     for index in range(16):
         turn, up = 2.4 * index, 1.5 * (index + 0.5) / 16 - 0.62
         out = 0.86 * np.sqrt(max(0.0, 1.0 - (up / 0.95) ** 2)) * rng.uniform(0.75, 1.05)
@@ -53,7 +53,7 @@ def tree(rng: np.random.Generator) -> Model:
                 (
                     float(out * radius * np.cos(turn)),
                     float(out * radius * np.sin(turn)),
-                    float(centre + up * radius + rng.uniform(-0.1, 0.1)),
+                    float(center + up * radius + rng.uniform(-0.1, 0.1)),
                 ),
                 (size, size, 0.75 * size),
                 Material.LEAVES,
@@ -70,7 +70,7 @@ def hedge(length_m: float, rng: np.random.Generator) -> Model:
         (0.0, 0.0, 0.5),
         (0.5 * length_m, 0.32, 0.5),
         Material.LEAVES,
-        pick(rng, LEAF_COLOURS),
+        pick(rng, LEAF_COLORS),
         (0.1, 0.1, 0.12),
     )
     return Model((part,), NAMES.index("vegetation"))
@@ -92,7 +92,7 @@ def lamp_post() -> Model:
 
 def sign(rng: np.random.Generator) -> Model:
     """A round traffic sign that faces −x."""
-    colour = ((0.55, 0.02, 0.02), (0.02, 0.08, 0.45))[int(rng.integers(2))]
+    color = ((0.55, 0.02, 0.02), (0.02, 0.08, 0.45))[int(rng.integers(2))]
     facing = (0.0, np.pi / 2.0, 0.0)
     return Model(
         (
@@ -102,7 +102,7 @@ def sign(rng: np.random.Generator) -> Model:
                 (-0.05, 0.0, 2.35),
                 (0.34, 0.34, 0.015),
                 Material.SIGN,
-                colour,
+                color,
                 euler_xyz_rad=facing,
             ),
         ),
@@ -113,7 +113,7 @@ def sign(rng: np.random.Generator) -> Model:
 def building(width_m: float, depth_m: float, rng: np.random.Generator) -> Model:
     """A house with a gable roof, or a taller one with a flat roof; its front faces ±y."""
     height = float(rng.uniform(5.5, 15.0))
-    wall = pick(rng, WALL_COLOURS)
+    wall = pick(rng, WALL_COLORS)
     half = (0.5 * width_m, 0.5 * depth_m, 0.5 * height)
     parts = [Part(Shape.FRUSTUM, (0.0, 0.0, half[2]), half, Material.FACADE, wall)]
     if height < 11.0:
@@ -125,7 +125,7 @@ def building(width_m: float, depth_m: float, rng: np.random.Generator) -> Model:
                 (0.0, 0.0, height + 0.5 * rise),
                 (half[0] + 0.1, eaves, 0.5 * rise),
                 Material.ROOF,
-                pick(rng, ROOF_COLOURS),
+                pick(rng, ROOF_COLORS),
                 (0.0, 0.0, eaves / rise),
             )
         )

@@ -37,10 +37,10 @@ def shade(
     return albedo * (light + bounce[:, None] * rgb(albedo, 0.9, 0.8, 0.65))
 
 
-def haze(colour: Tensor, distance_m: Tensor) -> Tensor:
+def haze(color: Tensor, distance_m: Tensor) -> Tensor:
     """Colours (N, 3) seen through the air over (N,) metres."""
     share = 1.0 - torch.exp(-((distance_m / _HAZE_LENGTH_M) ** 1.5))
-    return mix(colour, rgb(colour, *_HORIZON), share)
+    return mix(color, rgb(color, *_HORIZON), share)
 
 
 def sky(directions: Tensor, sun: Tensor, table: Tensor) -> Tensor:
@@ -49,20 +49,20 @@ def sky(directions: Tensor, sun: Tensor, table: Tensor) -> Tensor:
     A gradient, a glow around the sun, clouds on a high plane, and far hills on the horizon.
     """
     up = directions[:, 2].clamp(min=0.0)
-    colour = mix(rgb(up, *_HORIZON), rgb(up, *_ZENITH), up**0.55)
+    color = mix(rgb(up, *_HORIZON), rgb(up, *_ZENITH), up**0.55)
     glow = (directions @ sun.float()).clamp(min=0.0) ** 24
-    colour = mix(colour, rgb(up, 1.0, 0.93, 0.80), 0.35 * glow)
+    color = mix(color, rgb(up, 1.0, 0.93, 0.80), 0.35 * glow)
     on_plane = directions / directions[:, 2:].clamp(min=0.05) * 2.2
     still = torch.full_like(up, 0.02)
     octaves = ((2.6, 0.55), (1.1, 0.35), (0.5, 0.22), (0.22, 0.12))
     cover = fractal(table, on_plane, still, octaves)
     cover = ((cover - 0.05) * 2.2).clamp(0.0, 1.0) * (up * 6.0 - 0.3).clamp(0.0, 1.0)
-    colour = mix(colour, rgb(up, 0.95, 0.95, 0.96), 0.85 * cover)
+    color = mix(color, rgb(up, 0.95, 0.95, 0.96), 0.85 * cover)
     flat = torch.nn.functional.normalize(directions[:, :2], dim=1)
     around = torch.cat((flat * 6.0, torch.zeros_like(flat[:, :1])), dim=1)
     ridge = 0.035 + 0.018 * noise(table, around) + 0.006 * noise(table, around * 5.0)
     behind = ((ridge - directions[:, 2]) / 0.004).clamp(0.0, 1.0)
-    return mix(colour, rgb(up, 0.36, 0.45, 0.50), behind * 0.9)
+    return mix(color, rgb(up, 0.36, 0.45, 0.50), behind * 0.9)
 
 
 def to_pixels(linear: Tensor) -> Tensor:

@@ -294,7 +294,7 @@ def _parts(
         taper=torch.tensor([part.taper for part in parts], dtype=torch.float32),
         shape=torch.tensor([int(part.shape) for part in parts]),
         material=torch.tensor([int(part.material) for part in parts]),
-        colour=torch.tensor([part.colour for part in parts], dtype=torch.float32),
+        color=torch.tensor([part.color for part in parts], dtype=torch.float32),
         variant=torch.from_numpy(rng.random(len(parts)).astype(np.float32)),
         class_id=torch.tensor([class_id for _, class_id, _, _ in rows]),
     )

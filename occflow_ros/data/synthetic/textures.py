@@ -80,9 +80,9 @@ def stripes(value: Tensor, period: float | Tensor, share: float | Tensor, width:
     return (integral(position + half) - integral(position - half)) / (2.0 * half)
 
 
-def band(value: Tensor, centre: float | Tensor, half: float | Tensor, width: Tensor) -> Tensor:
+def band(value: Tensor, center: float | Tensor, half: float | Tensor, width: Tensor) -> Tensor:
     """Box-filtered indicator of |value − centre| ≤ half, (N,) in [0, 1]."""
     width = width.clamp(min=1e-4)
-    low = torch.maximum(value - 0.5 * width, torch.as_tensor(centre - half))
-    high = torch.minimum(value + 0.5 * width, torch.as_tensor(centre + half))
+    low = torch.maximum(value - 0.5 * width, torch.as_tensor(center - half))
+    high = torch.minimum(value + 0.5 * width, torch.as_tensor(center + half))
     return ((high - low) / width).clamp(0.0, 1.0)

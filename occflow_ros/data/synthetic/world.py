@@ -28,7 +28,7 @@ class Parts:
         taper: (P, 3) float32.
         shape: (P,) int64.
         material: (P,) int64.
-        colour: (P, 3) float32 linear RGB.
+        color: (P, 3) float32 linear RGB.
         variant: (P,) float32 in [0, 1).
         class_id: (P,) int64.
     """
@@ -39,7 +39,7 @@ class Parts:
     taper: Tensor
     shape: Tensor
     material: Tensor
-    colour: Tensor
+    color: Tensor
     variant: Tensor
     class_id: Tensor
 
@@ -106,7 +106,7 @@ class World:
             taper=parts.taper,
             shape=parts.shape,
             material=parts.material,
-            colour=parts.colour,
+            color=parts.color,
             variant=parts.variant,
             class_id=parts.class_id,
             instance=owner,

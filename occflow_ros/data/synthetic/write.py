@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from occflow_ros.data.capture import Capture, CapturedSet, DriveWriter
-from occflow_ros.data.drive import Drive
+from occflow_ros.data.drive import OCC3D_GRID, Drive
+from occflow_ros.data.drive_writer import Capture, CapturedSet, DriveWriter
 from occflow_ros.data.nuscenes_writer import nuscenes_writer
 from occflow_ros.data.recording import recording_writer
 from occflow_ros.data.synthetic import image_truth
@@ -24,7 +24,6 @@ from occflow_ros.output import check_free, output_folder
 from occflow_ros.structures import VoxelGrid
 
 VERSION = "v1.0-synthetic"
-OCC3D_GRID = VoxelGrid((-40.0, -40.0, -1.0), (40.0, 40.0, 5.4), (200, 200, 16))
 
 DriveFormat = Literal["nuscenes", "recording"]
 Truth = Literal["none", "occupancy", "all"]

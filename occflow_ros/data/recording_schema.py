@@ -1,29 +1,18 @@
-"""The JSON and YAML objects of a recording folder, and strict reading of such files."""
+"""The JSON and YAML objects of a recording folder."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from occflow_ros.data.drive import Box
-from occflow_ros.errors import DataError
+from occflow_ros.data.parsing import Length, Size, parse, parse_json, read_text
 from occflow_ros.geometry import se3
 from occflow_ros.geometry.rectification import DistortionModel
-from occflow_ros.validation import explain
-
-T = TypeVar("T")
+from occflow_ros.validation import StrictModel
 
 
 def _transform(value: Any) -> se3.Array:
@@ -52,15 +41,9 @@ Transform = Annotated[
 Matrix = Annotated[
     Any, BeforeValidator(_matrix), PlainSerializer(lambda K: K.tolist(), when_used="json")
 ]
-Size = Annotated[int, Field(ge=1)]
-Length = Annotated[float, Field(gt=0)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class CameraRecord(_Record):
+class CameraRecord(StrictModel):
     """A camera in `recording.yaml`."""
 
     width: Size
@@ -71,13 +54,13 @@ class CameraRecord(_Record):
     distortion_model: DistortionModel = "plumb_bob"
 
 
-class LidarRecord(_Record):
+class LidarRecord(StrictModel):
     """The LiDAR in `recording.yaml`."""
 
     base_T_lidar: Transform
 
 
-class RecordingRecord(_Record):
+class RecordingRecord(StrictModel):
     """`recording.yaml`."""
 
     version: Literal[1]
@@ -90,7 +73,7 @@ class RecordingRecord(_Record):
     lidar: LidarRecord | None = None
 
 
-class FileRecord(_Record):
+class FileRecord(StrictModel):
     """An image or sweep in `frames.jsonl`."""
 
     file: str
@@ -98,7 +81,7 @@ class FileRecord(_Record):
     odom_T_base: Transform | None = None
 
 
-class SetRecord(_Record):
+class SetRecord(StrictModel):
     """A line of `frames.jsonl`."""
 
     stamp_ns: int
@@ -109,7 +92,7 @@ class SetRecord(_Record):
     occupancy: str | None = None
 
 
-class BoxRecord(_Record):
+class BoxRecord(StrictModel):
     """An annotated object in a box file."""
 
     id: int | str
@@ -139,29 +122,3 @@ def read_boxes(path: Path) -> tuple[Box, ...]:
     """Read a box file; raises DataError with its name and the key."""
     values = parse_json(read_text(path), str(path))
     return tuple(record.box for record in parse(list[BoxRecord], values, str(path)))
-
-
-def read_text(path: Path) -> str:
-    """Content of a text file; raises DataError where it is missing or no text."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(f"{path}: file is missing") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: expected a text file: {error}") from None
-
-
-def parse_json(text: str, where: str) -> Any:
-    """Value of a JSON text; raises DataError naming `where`."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: expected JSON: {error}") from None
-
-
-def parse(kind: type[T], values: Any, where: str) -> T:
-    """Plain values to a record; raises DataError naming `where` and each wrong key."""
-    try:
-        return TypeAdapter(kind).validate_python(values)
-    except ValidationError as error:
-        raise DataError(f"{where}: {explain(error)}") from None

@@ -14,7 +14,7 @@ from occflow_ros.data.synthetic.surfaces import Surfaces
 from occflow_ros.data.synthetic.world import World
 
 
-def colours(
+def colors(
     world: World,
     primitives: Primitives,
     surfaces: Surfaces,
@@ -38,16 +38,16 @@ def colours(
     length = rays.norm(dim=1)
     facing = ((rays * normal).sum(dim=1).abs() / length).clamp(min=0.05)
     width_m = depth_m / focal_px
-    colour = torch.zeros_like(normal)
-    colour[solid] = _solid_albedo(world, primitives, surfaces, (width_m / facing.sqrt())[solid])
-    colour[ground] = _ground_albedo(world, surfaces, rays[ground], width_m[ground], facing[ground])
+    color = torch.zeros_like(normal)
+    color[solid] = _solid_albedo(world, primitives, surfaces, (width_m / facing.sqrt())[solid])
+    color[ground] = _ground_albedo(world, surfaces, rays[ground], width_m[ground], facing[ground])
     seen = torch.cat((solid, ground))
     bright = sunlit(primitives, point[seen], normal[seen], world.sun)
-    lit = shade(colour[seen], normal[seen], point[seen, 2].float(), bright, world.sun)
-    colour[seen] = haze(lit, (depth_m * length)[seen])
+    lit = shade(color[seen], normal[seen], point[seen, 2].float(), bright, world.sun)
+    color[seen] = haze(lit, (depth_m * length)[seen])
     above = (surfaces.which == SKY).nonzero().squeeze(1)
-    colour[above] = sky(point[above].float(), world.sun, world.noise)
-    return colour
+    color[above] = sky(point[above].float(), world.sun, world.noise)
+    return color
 
 
 def _solid_albedo(
@@ -59,7 +59,7 @@ def _solid_albedo(
         normal=surfaces.local_normal,
         half_m=primitives.half_m[which],
         taper=primitives.taper[which],
-        colour=primitives.colour[which],
+        color=primitives.color[which],
         variant=primitives.variant[which],
         footprint_m=footprint_m,
     )

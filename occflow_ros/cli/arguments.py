@@ -1,0 +1,51 @@
+"""Types and options of arguments that several subcommands take."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from occflow_ros import config
+from occflow_ros.engine.device import available_device
+
+
+def positive_int(text: str) -> int:
+    """A whole number from 1 on."""
+    return _at_least(1, text)
+
+
+def count(text: str) -> int:
+    """A whole number from 0 on."""
+    return _at_least(0, text)
+
+
+def positive_float(text: str) -> float:
+    """A finite number above 0."""
+    value = float(text)
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
+    return value
+
+
+def add_config_argument(parser: argparse.ArgumentParser) -> None:
+    """The `--config` option of every command that takes a configuration."""
+    parser.add_argument(
+        "--config",
+        default="nano",
+        metavar="PRESET|FILE",
+        help=f"a preset ({', '.join(config.PRESETS)}) or a YAML file (default: %(default)s)",
+    )
+
+
+def add_device_argument(parser: argparse.ArgumentParser) -> None:
+    """The `--device` option of every command that computes with torch."""
+    parser.add_argument(
+        "--device", type=available_device, default="cpu", help="torch device (default: %(default)s)"
+    )
+
+
+def _at_least(smallest: int, text: str) -> int:
+    value = int(text)
+    if value < smallest:
+        raise argparse.ArgumentTypeError(f"expected at least {smallest}, got {text}")
+    return value
