@@ -146,9 +146,9 @@ def requirements_beside_ros() -> list[str]:
 
 
 def sourced_constraints() -> Path:
-    """Pins that keep what the sourced ROS 2's Python already has.
+    """The pins with the numpy that the sourced ROS 2's Python has in place of ours.
 
-    Its compiled packages (cv_bridge, for one) work with its own numpy only.
+    Its compiled packages (cv_bridge, for one) work with that numpy only.
     """
     listed = subprocess.run(
         [str(PYTHON), "-m", "pip", "list", "--format=freeze"],
@@ -156,11 +156,11 @@ def sourced_constraints() -> Path:
         text=True,
         check=True,
     )
-    kept = {line.split("==")[0].lower() for line in listed.stdout.splitlines()}
+    kept = [line for line in listed.stdout.splitlines() if line.startswith("numpy==")]
     pins = CONSTRAINTS.read_text(encoding="utf-8").splitlines()
     path = STAMPS / "constraints.txt"
-    lines = [line for line in pins if line.split("==")[0].lower() not in kept]
-    path.write_text("\n".join([*lines, *listed.stdout.splitlines()]), encoding="utf-8")
+    lines = [line for line in pins if not (kept and line.startswith("numpy=="))]
+    path.write_text("\n".join([*lines, *kept]), encoding="utf-8")
     return path
 
 
