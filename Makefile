@@ -21,7 +21,7 @@ test: setup  ## run all tests
 	@$(ENV) && python -m pytest $(ARGS)
 
 demo: setup  ## replay a synthetic drive through the node and write out/demo/report.html
-	@$(ENV) && occflow demo $(ARGS)
+	@$(ENV) && occflow demo $(or $(ARGS),--overwrite)
 
 bench: setup  ## measure the numbers that the README states
 	@$(ENV) && occflow bench $(ARGS)
@@ -30,4 +30,4 @@ lint: setup  ## check style, formatting and types
 	@$(ENV) && ruff check && ruff format --check && mypy
 
 clean:  ## remove what setup made: .venv, build, install, log
-	rm -rf .venv build install log .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build install log *.egg-info .mypy_cache .pytest_cache .ruff_cache

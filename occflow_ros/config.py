@@ -201,7 +201,10 @@ def preset(name: str) -> Config:
 
 def resolve(preset_or_file: str) -> Config:
     """The named preset, or the configuration in that YAML file; raises ConfigError."""
-    return PRESETS.get(preset_or_file) or load(Path(preset_or_file))
+    path = Path(preset_or_file)
+    if not path.suffix and not path.exists():
+        return preset(preset_or_file)
+    return load(path)
 
 
 def parse(values: dict[str, Any]) -> Config:
@@ -228,7 +231,7 @@ def load(path: Path) -> Config:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
     try:

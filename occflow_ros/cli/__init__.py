@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; returns the exit status (0 done, 1 failed, 2 bad usage, 130 Ctrl-C)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, tidily
     try:
         args = _parser(arguments[0] if arguments else None).parse_args(arguments)
         return args.run(args) or 0
@@ -31,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"occflow: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("occflow: interrupted", file=sys.stderr)
         return 130
 
 

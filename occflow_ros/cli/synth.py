@@ -12,6 +12,7 @@ from tqdm import tqdm
 from occflow_ros.cli.arguments import add_device_argument, count, positive_float, positive_int
 from occflow_ros.data.drive_writer import CapturedSet
 from occflow_ros.data.synthetic.write import DriveFormat, SceneOptions, Truth, write_synthetic
+from occflow_ros.errors import ConfigError
 
 _DEFAULTS = SceneOptions()
 
@@ -68,16 +69,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the scene; raises OutputError."""
-    options = SceneOptions(
-        seed=args.seed,
-        keyframes=args.frames,
-        rate_hz=args.rate_hz,
-        image_hw_px=args.image_size,
-        sweeps=args.sweeps,
-        truth=args.truth,
-        device=args.device,
-    )
+    """Write the scene; raises ConfigError and OutputError."""
+    try:
+        options = SceneOptions(
+            seed=args.seed,
+            keyframes=args.frames,
+            rate_hz=args.rate_hz,
+            image_hw_px=args.image_size,
+            sweeps=args.sweeps,
+            truth=args.truth,
+            device=args.device,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     write_synthetic(args.out, args.format, options, args.overwrite, progress=_bar)
     print(f"wrote {args.out} ({args.format}, {options.num_sets} camera sets)")
 
@@ -88,6 +92,6 @@ def _bar(sets: Iterator[CapturedSet], total: int) -> Iterable[CapturedSet]:
 
 def _image_size(text: str) -> tuple[int, int]:
     height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit() and min(int(height), int(width)) >= 8):
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH of at least 8x8, got {text!r}")
+    if not (height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH, got {text!r}")
     return int(height), int(width)

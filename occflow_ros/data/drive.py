@@ -5,7 +5,8 @@ Every loader returns a `Drive`; replay, training and evaluation read nothing els
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,8 @@ from occflow_ros.structures import VoxelGrid
 
 OCC3D_GRID = VoxelGrid((-40.0, -40.0, -1.0), (40.0, 40.0, 5.4), (200, 200, 16))
 """The grid of Occ3D-nuScenes and OpenOcc."""
+
+STAMP_END_NS = 2**31 * 10**9  # of builtin_interfaces/Time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,10 @@ class Camera:
     distortion_model: DistortionModel = "plumb_bob"
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z]\w*", self.name, re.ASCII):
+            raise ValueError(
+                f"{self.name!r}: expected a camera's name of letters, digits and underscores"
+            )
         try:
             _check_intrinsics(self.K)
             check_distortion(self.distortion, self.distortion_model)
@@ -134,8 +141,8 @@ class Drive:
         notes: what a user should know.
 
     Raises:
-        ValueError: where there is no camera, or sets are out of order or name a camera that is not
-            calibrated.
+        ValueError: where there is no camera, a stamp is outside of what ROS can say, or sets are
+            out of order or name a camera that is not calibrated.
     """
 
     name: str
@@ -150,6 +157,11 @@ class Drive:
     def __post_init__(self) -> None:
         if not self.cameras:
             raise ValueError(f"{self.name}: expected at least one camera")
+        for stamp_ns in self._stamps_ns():
+            if not 0 <= stamp_ns < STAMP_END_NS:
+                raise ValueError(
+                    f"{self.name}: expected stamps from 0 to {STAMP_END_NS} ns, got {stamp_ns}"
+                )
         for earlier, later in pairwise(self.sets):
             if later.stamp_ns <= earlier.stamp_ns:
                 raise ValueError(
@@ -161,6 +173,11 @@ class Drive:
             raise ValueError(
                 f"{self.name}: images of cameras without calibration: {sorted(unknown)}"
             )
+
+    def _stamps_ns(self) -> Iterator[int]:
+        for camera_set in self.sets:
+            yield camera_set.stamp_ns
+            yield from (image.stamp_ns for image in camera_set.images.values())
 
 
 @dataclass(frozen=True, slots=True)

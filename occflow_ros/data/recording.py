@@ -219,7 +219,7 @@ def _read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(parsing.read_text(path))
     except yaml.YAMLError as error:
-        raise DataError(f"{path}: expected YAML: {error}") from None
+        raise DataError(f"{path}: expected YAML: {' '.join(str(error).split())}") from None
 
 
 def _read_lines(path: Path) -> Iterator[tuple[str, SetRecord]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,6 @@ from occflow_ros.data.drive import CameraSet
 from occflow_ros.demo.bag import PROCESSED, BagContents, SetReport
 
 NO_SET = "no_set"
-NO_SET_DETAIL = "the node never had all of its images together"
 NOT_RECORDED = "not_recorded"
 NOT_RECORDED_DETAIL = "the node published it, but it is not in the bag"
 
@@ -58,7 +57,7 @@ class StageLatency:
 
 
 def account(
-    sent: Sequence[CameraSet], bag: BagContents, shift_ns: int = 0
+    sent: Sequence[CameraSet], cameras: Collection[str], bag: BagContents, shift_ns: int = 0
 ) -> tuple[SetOutcome, ...]:
     """Find the node's word on each sent set; every sent set appears exactly once.
 
@@ -67,10 +66,11 @@ def account(
 
     Args:
         sent: as they lie in the drive.
+        cameras: names of the rig.
         bag: what was recorded.
         shift_ns: what the replay added to the stamps of the drive.
     """
-    return tuple(_outcome(camera_set, bag, shift_ns) for camera_set in sent)
+    return tuple(_outcome(camera_set, cameras, bag, shift_ns) for camera_set in sent)
 
 
 def count_drops(outcomes: Sequence[SetOutcome]) -> tuple[Drops, ...]:
@@ -100,13 +100,24 @@ def stage_latencies(outcomes: Sequence[SetOutcome]) -> tuple[StageLatency, ...]:
     )
 
 
-def _outcome(camera_set: CameraSet, bag: BagContents, shift_ns: int) -> SetOutcome:
+def _outcome(
+    camera_set: CameraSet, cameras: Collection[str], bag: BagContents, shift_ns: int
+) -> SetOutcome:
     stamps = {camera_set.stamp_ns, *(image.stamp_ns for image in camera_set.images.values())}
     report = next((r for r in bag.reports if r.stamp_ns - shift_ns in stamps), None)
     if report is None:
-        return SetOutcome(camera_set, None, NO_SET, NO_SET_DETAIL)
+        return SetOutcome(camera_set, None, NO_SET, _why_no_set(camera_set, cameras))
     if report.outcome != PROCESSED:
         return SetOutcome(camera_set, report, report.reason or report.outcome, report.detail)
     if report.stamp_ns not in bag.predictions:
         return SetOutcome(camera_set, report, NOT_RECORDED, NOT_RECORDED_DETAIL)
     return SetOutcome(camera_set, report)
+
+
+def _why_no_set(camera_set: CameraSet, cameras: Collection[str]) -> str:
+    missing = [name for name in cameras if name not in camera_set.images]
+    if missing:
+        return (
+            f"the drive has no image of {', '.join(missing)}, and the node waits for all"
+        )
+    return "the node never had all of its images together"

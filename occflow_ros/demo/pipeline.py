@@ -10,6 +10,7 @@ from pathlib import Path
 
 from occflow_ros.config import Config, dump
 from occflow_ros.demo.accounting import account, count_drops, resets, stage_latencies
+from occflow_ros.demo.accuracy import load_truth
 from occflow_ros.demo.bag import read_bag
 from occflow_ros.demo.evaluation import evaluate, total_accuracy
 from occflow_ros.demo.pictures import draw_pictures, spread
@@ -17,7 +18,8 @@ from occflow_ros.demo.report import write_report
 from occflow_ros.demo.run import RunSettings, check_ros, play
 from occflow_ros.demo.source import Source, synthetic_source, user_source
 from occflow_ros.demo.summary import Summary
-from occflow_ros.errors import OutputError
+from occflow_ros.errors import DataError, OutputError
+from occflow_ros.models.build import build_network
 from occflow_ros.output import check_free, write_text
 
 REPORT_PICTURES = 6
@@ -70,16 +72,19 @@ def run_demo(options: DemoOptions) -> Summary:
         KeyboardInterrupt: after Ctrl-C; the bag written so far is readable.
     """
     check_ros()
-    out = _prepare(options.out, options.overwrite)
+    check_free(options.out, options.overwrite)
     with _source(options) as source:
         config = _for_drive(options.config, source)
+        _check_inputs(source, config, options.weights)
+        out = _prepare(options.out)
         settings = RunSettings(
             out, out / "config.yaml", options.weights, options.device, options.rate
         )
         write_text(settings.config, dump(config))
         sent = play(source, settings)
         bag = read_bag(settings.bag)
-        outcomes = account([source.drive.sets[i] for i in sent.indices], bag, sent.shift_ns)
+        sent_sets = [source.drive.sets[index] for index in sent.indices]
+        outcomes = account(sent_sets, source.drive.cameras, bag, sent.shift_ns)
         evaluated = evaluate(source.drive, outcomes, bag)
         summary = Summary(
             drive=source.drive.name,
@@ -105,9 +110,17 @@ def run_demo(options: DemoOptions) -> Summary:
     return summary
 
 
-def _prepare(out: Path, overwrite: bool) -> Path:
+def _check_inputs(source: Source, config: Config, weights: Path | None) -> None:
+    """Read what is needed only in the node or after the run, so that an error comes before it."""
+    build_network(config.model, weights)
+    if not any(camera_set.images for camera_set in source.drive.sets):
+        raise DataError(f"{source.description}: expected a camera set with an image, got none")
+    for camera_set in source.drive.sets:
+        load_truth(camera_set, config.model.grid.voxels)
+
+
+def _prepare(out: Path) -> Path:
     """The output folder without results of earlier runs; other files in it stay."""
-    check_free(out, overwrite)
     try:
         out.mkdir(parents=True, exist_ok=True)
         for path in (out / name for name in _RESULTS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from types import FrameType, TracebackType
 from occflow_ros.errors import OccflowError
 
 POLL_S = 0.05
+_PR_SET_PDEATHSIG = 1
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -48,6 +50,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
         return cls(name, process, log)
 
@@ -86,6 +89,11 @@ class Child:
             self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it is killed (Linux)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:

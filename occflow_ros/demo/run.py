@@ -142,16 +142,17 @@ class _Launcher:
 
 
 def _environment() -> dict[str, str]:
-    """The user's, and where that leaves it open: output at once, and a domain of the demo's own.
+    """The user's, with output at once, on a domain of the demo's own that no robot listens to.
 
     Threads of PyTorch that wait sleep: spinning, they take the cores from the other processes.
     """
-    own = {
-        "PYTHONUNBUFFERED": "1",
+    return {
         "OMP_WAIT_POLICY": "PASSIVE",
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
         "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
     }
-    return {**own, **os.environ}
 
 
 def _as_yaml(value: object) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from pydantic import Field
-from rclpy.node import Node
 
 from occflow_ros.config import resolve
 from occflow_ros.engine.device import available_device
@@ -20,7 +19,7 @@ from occflow_ros.ros.accounting import Accounting, Outcome
 from occflow_ros.ros.cameras import CameraInputs, ImageSet, Mailbox
 from occflow_ros.ros.frames import FrameBuilder
 from occflow_ros.ros.outputs import Outputs
-from occflow_ros.ros.parameters import Parameters
+from occflow_ros.ros.parameters import ConfiguredNode, Parameters
 from occflow_ros.ros.rejection import Reason, RejectedSetError
 from occflow_ros.ros.transforms import Transforms
 from occflow_ros.validation import StrictModel
@@ -36,7 +35,7 @@ class RunParameters(StrictModel):
     device: str = Field("cpu", description="torch device, for example cuda:0")
 
 
-class OccflowNode(Node):
+class OccflowNode(ConfiguredNode):
     """Callbacks collect; the thread that calls `run` converts, steps and publishes.
 
     Every set ends as one outcome on `/diagnostics`: processed, or dropped with the reason.
@@ -47,7 +46,7 @@ class OccflowNode(Node):
     """
 
     def __init__(self) -> None:
-        super().__init__("occflow", automatically_declare_parameters_from_overrides=True)
+        super().__init__("occflow")
         parameters = Parameters(self)
         run = parameters.read(RunParameters())
         config = parameters.read(resolve(run.preset))

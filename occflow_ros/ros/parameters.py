@@ -19,15 +19,24 @@ DECLARED_BY_RCLPY = ("use_sim_time", "start_type_description_service", "qos_over
 INTEGER_LIMIT = 2**63 - 1
 
 
-class Parameters:
-    """Declares settings as read-only parameters of a node and reads them back.
+class ConfiguredNode(Node):
+    """A node that declares every override it is given, so that `Parameters` sees misspelt ones.
 
-    Args:
-        node: made with `automatically_declare_parameters_from_overrides`, so that a misspelt
-            override is seen.
+    Raises:
+        ConfigError: where rclpy cannot make a parameter of an override, such as an empty list.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, name: str) -> None:
+        try:
+            super().__init__(name, automatically_declare_parameters_from_overrides=True)
+        except ValueError as error:
+            raise ConfigError(f"parameters: {error}") from None
+
+
+class Parameters:
+    """Declares settings as read-only parameters of a node and reads them back."""
+
+    def __init__(self, node: ConfiguredNode) -> None:
         self._node = node
         self._known: set[str] = set()
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from pydantic import Field
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rosbags.interfaces import (
@@ -28,7 +27,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from occflow_ros.errors import DataError, OccflowError, OutputError
 from occflow_ros.ros import process
 from occflow_ros.ros.message_types import MessageTypes
-from occflow_ros.ros.parameters import Parameters
+from occflow_ros.ros.parameters import ConfiguredNode, Parameters
 from occflow_ros.ros.stamps import NS_PER_S
 from occflow_ros.validation import StrictModel
 
@@ -96,7 +95,7 @@ class Bag:
             raise OutputError(f"output: cannot write {self._folder}: {error.strerror}") from None
 
 
-class Recorder(Node):
+class Recorder(ConfiguredNode):
     """Subscribes to topics as they appear, with a quality of service that their publishers offer.
 
     Raises:
@@ -104,7 +103,7 @@ class Recorder(Node):
     """
 
     def __init__(self) -> None:
-        super().__init__("recorder", automatically_declare_parameters_from_overrides=True)
+        super().__init__("recorder")
         parameters = Parameters(self)
         self._settings = settings = parameters.read(RecorderParameters())
         parameters.check_all_known()

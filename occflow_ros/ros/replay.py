@@ -12,7 +12,6 @@ from typing import Literal
 
 from pydantic import Field
 from rclpy.duration import Duration
-from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
@@ -22,7 +21,7 @@ from occflow_ros.data.source import open_drive
 from occflow_ros.errors import OccflowError
 from occflow_ros.output import write_text
 from occflow_ros.ros import drive_messages, process
-from occflow_ros.ros.parameters import Parameters
+from occflow_ros.ros.parameters import ConfiguredNode, Parameters
 from occflow_ros.ros.stamps import time_message
 from occflow_ros.ros.timeline import Event, Timeline
 from occflow_ros.validation import StrictModel
@@ -58,7 +57,7 @@ class ReplayParameters(StrictModel):
     summary: str = Field("", description="JSON file that lists the sets sent; empty: none")
 
 
-class Replay(Node):
+class Replay(ConfiguredNode):
     """Sends each message when its stamp is due; `play` returns at the end.
 
     Raises:
@@ -66,7 +65,7 @@ class Replay(Node):
     """
 
     def __init__(self) -> None:
-        super().__init__("replay", automatically_declare_parameters_from_overrides=True)
+        super().__init__("replay")
         parameters = Parameters(self)
         self._settings = settings = parameters.read(ReplayParameters())
         parameters.check_all_known()

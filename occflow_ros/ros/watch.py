@@ -7,11 +7,10 @@ import threading
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from pydantic import Field
-from rclpy.node import Node
 
 from occflow_ros.ros import process
 from occflow_ros.ros.accounting import FRAME_STATUS, QUEUE_SIZE, SUMMARY_STATUS
-from occflow_ros.ros.parameters import Parameters
+from occflow_ros.ros.parameters import ConfiguredNode, Parameters
 from occflow_ros.validation import StrictModel
 
 POLL_S = 0.05
@@ -25,11 +24,11 @@ class WatchParameters(StrictModel):
     )
 
 
-class Watch(Node):
+class Watch(ConfiguredNode):
     """Listens to `/diagnostics`."""
 
     def __init__(self) -> None:
-        super().__init__("watch", automatically_declare_parameters_from_overrides=True)
+        super().__init__("watch")
         parameters = Parameters(self)
         self._topic = parameters.read(WatchParameters()).topic
         parameters.check_all_known()

@@ -135,6 +135,7 @@ def test_an_image_without_calibration_cannot_be_added(tmp_path, made):
     [
         (lambda r: r.update(lidra=1), r"frames.jsonl:2: lidra: unknown key"),
         (lambda r: r.pop("stamp_ns"), r"frames.jsonl:2: stamp_ns: missing key"),
+        (lambda r: r.update(stamp_ns=2**31 * 10**9), r"expected stamps from 0 to .*got 2147483648"),
         (lambda r: r.update(stamp_ns="soon"), r"frames.jsonl:2: stamp_ns: .*got 'soon'"),
         (
             lambda r: r["images"]["cam_back"].update(stamp="x"),
@@ -176,6 +177,10 @@ def test_a_wrong_line_is_named(folder, change, message):
         (lambda h: h.update(version=2), r"recording.yaml: version: .*1.*got 2"),
         (lambda h: h.pop("licence"), r"recording.yaml: licence: missing key"),
         (lambda h: h.update(camera={}), r"recording.yaml: camera: unknown key"),
+        (
+            lambda h: h["cameras"].update({"cam back": h["cameras"]["cam_back"]}),
+            r"'cam back': expected a camera's name of letters",
+        ),
         (lambda h: h.update(cameras={}), r"recording.yaml: cameras: .*at least 1"),
         (
             lambda h: h["cameras"]["cam_back"].update(K=[[1, 0, 0], [0, 1, 0]]),

@@ -1,5 +1,7 @@
 """Every sent set has exactly one outcome."""
 
+from dataclasses import replace
+
 import pytest
 
 from occflow_ros.demo.accounting import (
@@ -15,7 +17,7 @@ from occflow_ros.demo.bag import read_bag
 
 @pytest.fixture
 def outcomes(drive, bag):
-    return account(drive.sets, read_bag(bag))
+    return account(drive.sets, drive.cameras, read_bag(bag))
 
 
 def test_every_set_is_accounted_for_once(drive, outcomes):
@@ -34,6 +36,16 @@ def test_every_set_is_accounted_for_once(drive, outcomes):
 def test_equal_reasons_are_counted_together(outcomes):
     (drops,) = count_drops(outcomes[2:3] + outcomes[2:3])
     assert drops.count == 2
+
+
+def test_a_camera_that_the_drive_lacks_is_named(drive, bag):
+    first, *others = drive.sets
+    name = next(iter(first.images))
+    images = {key: value for key, value in first.images.items() if key != name}
+    lacking = replace(first, images=images, stamp_ns=first.stamp_ns + 7)
+    outcome, *_ = account([lacking, *others], [*drive.cameras, "gone"], read_bag(bag))
+    assert outcome.reason == NO_SET
+    assert f"no image of {name}, gone" in outcome.detail
 
 
 def test_resets_of_processed_sets_are_listed(outcomes):

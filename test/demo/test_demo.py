@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,28 @@ def test_an_occupied_folder_asks_for_overwrite(monkeypatch, capsys, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     assert cli.main(["demo", "--out", str(tmp_path)]) == 1
     assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "mention"),
+    [
+        (("--source", "/nowhere"), "/nowhere"),
+        (("--source", "DRIVE", "--weights", "/nowhere/w.safetensors"), "/nowhere/w.safetensors"),
+        (("--source", "DRIVE", "--frames", "0"), "--frames"),
+    ],
+)
+def test_a_run_that_cannot_begin_leaves_earlier_results(
+    monkeypatch, capsys, tmp_path, drive, option, mention
+):
+    monkeypatch.setattr(demo_run, "find_spec", lambda name: object())
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "report.html").write_text("of an earlier run")
+    arguments = [str(tmp_path / "drive") if item == "DRIVE" else item for item in option]
+    with suppress(SystemExit):
+        assert cli.main(["demo", "--out", str(out), "--overwrite", *arguments]) == 1
+    assert mention in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["report.html"]
 
 
 def test_a_scene_without_a_source_is_refused(capsys):

@@ -18,7 +18,7 @@ from occflow_ros.metrics.voxel_iou import OccupancyCounts
 @pytest.fixture
 def evaluated(drive, bag):
     contents = read_bag(bag)
-    return evaluate(drive, account(drive.sets, contents), contents)
+    return evaluate(drive, account(drive.sets, drive.cameras, contents), contents)
 
 
 def test_perfect_and_partial_predictions(evaluated):

@@ -15,7 +15,7 @@ from occflow_ros.demo.summary import Summary, as_text
 @pytest.fixture
 def run(drive, bag):
     contents = read_bag(bag)
-    outcomes = account(drive.sets, contents)
+    outcomes = account(drive.sets, drive.cameras, contents)
     return outcomes, evaluate(drive, outcomes, contents)
 
 

@@ -38,6 +38,7 @@ def assert_one_line(result, name, mention):
     ("name", "parameters", "mention"),
     [
         ("node", {"node.tf_wait_s": "soon"}, "node.tf_wait_s"),
+        ("node", {"node.cameras.names": []}, "parameters: "),
         ("node", {"prset": "nano"}, "prset: unknown parameter"),
         ("node", {"preset": "pico"}, "pico"),
         ("node", {"weights": "/nowhere/w.safetensors"}, "/nowhere/w.safetensors"),

@@ -1,7 +1,4 @@
-"""Measure the numbers that the project states, on this machine, and print them as a table.
-
-A suite is a module of this package with `measure(options)`, which yields measurements.
-"""
+"""Measure the numbers that the project states, on this machine, and print them as a table."""
 
 from __future__ import annotations
 

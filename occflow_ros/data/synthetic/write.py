@@ -62,8 +62,10 @@ class SceneOptions:
     def __post_init__(self) -> None:
         if self.keyframes < 1 or self.sweeps < 0 or not self.rate_hz > 0.0:
             raise ValueError(f"expected keyframes ≥ 1, sweeps ≥ 0 and a positive rate, got {self}")
-        if min(self.image_hw_px) < 8:
-            raise ValueError(f"image_hw_px: expected at least 8x8, got {self.image_hw_px}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed: expected 0 to 2**63 - 1, got {self.seed}")
+        if min(self.image_hw_px) < 8 or max(self.image_hw_px) > 8192:
+            raise ValueError(f"image_hw_px: expected 8x8 to 8192x8192, got {self.image_hw_px}")
 
     @property
     def interval_s(self) -> float:
