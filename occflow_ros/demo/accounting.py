@@ -117,7 +117,5 @@ def _outcome(
 def _why_no_set(camera_set: CameraSet, cameras: Collection[str]) -> str:
     missing = [name for name in cameras if name not in camera_set.images]
     if missing:
-        return (
-            f"the drive has no image of {', '.join(missing)}, and the node waits for all"
-        )
+        return f"the drive has no image of {', '.join(missing)}, and the node waits for all"
     return "the node never had all of its images together"
