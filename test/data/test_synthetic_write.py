@@ -1,6 +1,7 @@
 """Written scenes, read back by the loaders."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,20 @@ def test_nuscenes_holds_keyframes_and_sweeps(tmp_path):
     assert read_truth(keyframes.sets[0].occupancy).semantics.shape == GRID.shape
     every = read_nuscenes(tmp_path / "scene", VERSION, "synthetic-0001", keyframes_only=False)
     assert len(every.sets) == 3
+
+
+def test_the_devkit_reads_a_written_scene(tmp_path):
+    nuscenes = pytest.importorskip("nuscenes", reason="needs the extra nuscenes-devkit")
+    write_synthetic(tmp_path / "scene", "nuscenes", SMALL)
+    devkit = nuscenes.NuScenes(VERSION, str(tmp_path / "scene"), verbose=False)
+    assert [scene["nbr_samples"] for scene in devkit.scene] == [2]
+    first = devkit.sample[0]
+    path, boxes, K = devkit.get_sample_data(first["data"]["CAM_FRONT"])
+    assert read_image(Path(path)).shape == (24, 40, 3)
+    assert K[0][0] == pytest.approx(nuscenes_rig(24, 40).cameras[0].K[0, 0])
+    assert {box.name.split(".")[0] for box in boxes} <= {"vehicle", "human"}
+    speeds = [np.linalg.norm(devkit.box_velocity(token)[:2]) for token in first["anns"]]
+    assert max(speeds) > 1.0
 
 
 def test_truth_of_every_image(tmp_path):
