@@ -44,7 +44,9 @@ def decode_image(data: bytes, where: str) -> Image:
     """
     marker = _END_MARKERS.get(data[:2])
     if marker is None:
-        raise DataError(f"{where}: expected a JPEG or PNG image, got {len(data)} bytes that are neither")
+        raise DataError(
+            f"{where}: expected a JPEG or PNG image, got {len(data)} bytes that are neither"
+        )
     whole = marker in data[len(data) // 2 :]  # decoders fill what is missing with grey
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED) if whole else None
