@@ -22,6 +22,7 @@ from occflow_ros.structures import VoxelGrid
 OCC3D_GRID = VoxelGrid((-40.0, -40.0, -1.0), (40.0, 40.0, 5.4), (200, 200, 16))
 """The grid of Occ3D-nuScenes and OpenOcc."""
 
+ROS_NAME = r"[A-Za-z]\w*(/[A-Za-z]\w*)*"  # a relative one, since topics begin with it
 STAMP_END_NS = 2**31 * 10**9  # of builtin_interfaces/Time
 
 
@@ -48,9 +49,9 @@ class Camera:
     distortion_model: DistortionModel = "plumb_bob"
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z]\w*", self.name, re.ASCII):
+        if not re.fullmatch(ROS_NAME, self.name, re.ASCII):
             raise ValueError(
-                f"{self.name!r}: expected a camera's name of letters, digits and underscores"
+                f"{self.name!r}: expected a camera's name of letters, digits, underscores and /"
             )
         try:
             _check_intrinsics(self.K)

@@ -16,6 +16,7 @@ from occflow_ros.errors import OccflowError
 
 POLL_S = 0.05
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # loaded here, since nothing may be loaded between fork and exec
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -93,7 +94,7 @@ class Child:
 
 def _end_with_parent() -> None:
     """Have the kernel end this process when the one that started it is killed (Linux)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:

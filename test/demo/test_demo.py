@@ -1,4 +1,4 @@
-"""The command as a user runs it: three processes over DDS, then a report; and Ctrl-C midway."""
+"""The command as a user runs it: separate processes over DDS, then a report; and Ctrl-C midway."""
 
 import json
 import os
