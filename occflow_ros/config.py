@@ -7,7 +7,7 @@ preset and what differs from it; an unknown key fails by name.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import yaml
 from pydantic import (
@@ -39,11 +39,46 @@ class GridConfig(StrictModel):
         return VoxelGrid(self.lower_m, self.upper_m, self.shape)
 
 
-class BackboneConfig(StrictModel):
-    """ConvNeXt; the defaults are ConvNeXt-Base."""
+class BackboneSize(NamedTuple):
+    """Blocks and channels of the four stages, at strides 4, 8, 16 and 32."""
 
-    depths: tuple[int, int, int, int] = (3, 3, 27, 3)
-    widths: tuple[int, int, int, int] = (128, 256, 512, 1024)
+    depths: tuple[int, int, int, int]
+    widths: tuple[int, int, int, int]
+
+
+BACKBONES = {
+    "convnext_nano": BackboneSize((2, 2, 4, 2), (32, 64, 128, 256)),
+    "convnext_tiny": BackboneSize((3, 3, 9, 3), (96, 192, 384, 768)),
+    "convnext_small": BackboneSize((3, 3, 27, 3), (96, 192, 384, 768)),
+    "convnext_base": BackboneSize((3, 3, 27, 3), (128, 256, 512, 1024)),
+    "resnet50": BackboneSize((3, 4, 6, 3), (256, 512, 1024, 2048)),
+}
+"""Sizes by name; all but `convnext_nano`, which is ours, have public ImageNet weights."""
+
+
+class BackboneConfig(StrictModel):
+    """2D image backbone and how training treats it."""
+
+    name: Literal[
+        "convnext_nano", "convnext_tiny", "convnext_small", "convnext_base", "resnet50"
+    ] = "convnext_base"
+    depths: tuple[int, int, int, int] | None = Field(None, description="other blocks per stage")
+    widths: tuple[int, int, int, int] | None = Field(None, description="other channels per stage")
+    pretrained: str = Field(
+        "", description="ImageNet weights: file, folder or owner/name on the hub; empty: random"
+    )
+    frozen_stages: int = Field(
+        0, ge=0, le=4, description="first stages, stem included, that training leaves as they are"
+    )
+    checkpointing: bool = Field(
+        False, description="compute activations again in the backward pass, to save memory"
+    )
+
+    @property
+    def size(self) -> BackboneSize:
+        """Blocks and channels after what differs from the named architecture."""
+        named = BACKBONES[self.name]
+        return BackboneSize(self.depths or named.depths, self.widths or named.widths)
 
 
 class LifterConfig(StrictModel):
@@ -59,12 +94,30 @@ class LifterConfig(StrictModel):
 
 
 class TemporalConfig(StrictModel):
-    """Temporal fusion, equations 4 to 6 and Algorithm 1."""
+    """Temporal fusion, equations 4 to 6 and Algorithm 1, or one of its rivals in Table 4."""
 
+    fusion: Literal["backward_forward", "concat_conv", "bev_forward"] = Field(
+        "backward_forward", description="Algorithm 1, or a rival of Table 4"
+    )
     history: int = Field(2, ge=0, description="past volumes that are fused")
     heads: int = Field(6, ge=1, description="attention heads")
     points: int = Field(8, ge=1, description="sampling points per frame")
     beta: float = Field(0.5, description="β at the start, the weight of what attention adds")
+
+
+class RefinerConfig(StrictModel):
+    """3D refine module."""
+
+    blocks: tuple[int, int, int] = Field((1, 2, 4), description="residual blocks per stage")
+    channels: int = Field(192, ge=1, description="of the first stage; stage l has 2^l times these")
+    output_channels: int = Field(96, ge=1, description="channels at the output resolution")
+
+
+class HeadsConfig(StrictModel):
+    """SDF and flow MLPs, equation 7."""
+
+    hidden: int = Field(96, ge=1, description="hidden width of both")
+    ground_z_m: float = Field(0.0, description="height of the road at which training starts")
 
 
 class ModelConfig(StrictModel):
@@ -76,9 +129,8 @@ class ModelConfig(StrictModel):
     channels: int = Field(192, ge=1, description="channels C of pyramid, planes and volumes")
     lifter: LifterConfig = LifterConfig()
     temporal: TemporalConfig = TemporalConfig()
-    refiner_blocks: tuple[int, int, int] = (1, 2, 4)
-    output_channels: int = Field(64, ge=1, description="channels at the output resolution")
-    head_hidden: int = Field(64, ge=1, description="hidden width of the SDF and flow MLPs")
+    refiner: RefinerConfig = RefinerConfig()
+    heads: HeadsConfig = HeadsConfig()
     sharpness_per_m: float = Field(10.0, gt=0, description="occupancy probability is σ(−ξ·sdf)")
     level_m: float = Field(0.1, description="occupied where sdf ≤ this")
     interval_s: float = Field(0.5, gt=0, description="time over which the flow is a displacement")
@@ -96,10 +148,14 @@ class ModelConfig(StrictModel):
 
 
 class StreamConfig(StrictModel):
-    """When history may be used. What it may not be used for is a visible reset."""
+    """When history may be used, else it is visibly reset, and how the network computes."""
 
     max_gap_s: float = Field(1.5, gt=0, description="longer gaps between frames clear history")
     max_jump_m: float = Field(25.0, gt=0, description="longer steps of the ego clear history")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of matrix products and convolutions"
+    )
+    compile: bool = Field(False, description="torch.compile the stages; warming up takes longer")
 
 
 class CameraTopicConfig(StrictModel):
@@ -169,10 +225,30 @@ class Config(StrictModel):
     node: NodeConfig = NodeConfig()
 
 
+NUSCENES = ModelConfig()
+
+KITTI = ModelConfig(
+    grid=GridConfig(lower_m=(0.0, -25.6, -2.0), upper_m=(51.2, 25.6, 4.4), shape=(256, 256, 32)),
+    image_hw_px=(352, 1216),
+    heads=HeadsConfig(ground_z_m=-1.73),  # the base frame is the LiDAR's
+    interval_s=0.1,
+)
+
+SMALL = ModelConfig(
+    image_hw_px=(256, 704),
+    backbone=BackboneConfig(name="convnext_tiny"),
+    channels=96,
+    lifter=LifterConfig(
+        layers=3, cross_plane_points=8, image_points_hw=8, image_points_zh=32, image_points_wz=32
+    ),
+    refiner=RefinerConfig(blocks=(1, 1, 1), channels=48, output_channels=48),
+    heads=HeadsConfig(hidden=48),
+)
+
 NANO = ModelConfig(
     grid=GridConfig(shape=(100, 100, 8)),
     image_hw_px=(128, 352),
-    backbone=BackboneConfig(depths=(2, 2, 4, 2), widths=(32, 64, 128, 256)),
+    backbone=BackboneConfig(name="convnext_nano"),
     channels=48,
     lifter=LifterConfig(
         layers=2,
@@ -183,13 +259,17 @@ NANO = ModelConfig(
         image_points_wz=8,
     ),
     temporal=TemporalConfig(heads=4, points=4),
-    refiner_blocks=(1, 1, 1),
-    output_channels=32,
-    head_hidden=32,
+    refiner=RefinerConfig(blocks=(1, 1, 1), channels=48, output_channels=32),
+    heads=HeadsConfig(hidden=32),
     level_m=0.4,  # half a voxel: a surface that passes through the voxel occupies it
 )
 
-PRESETS: dict[str, Config] = {"nano": Config(model=NANO)}
+PRESETS: dict[str, Config] = {
+    "nano": Config(model=NANO),
+    "small": Config(model=SMALL),
+    "nuscenes": Config(model=NUSCENES),
+    "kitti": Config(model=KITTI),
+}
 
 
 def preset(name: str) -> Config:

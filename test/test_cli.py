@@ -6,7 +6,7 @@ from occflow_ros import cli, config
 
 
 def test_config_prints_what_loads_back(capsys, tmp_path):
-    assert cli.main(["config", "--config", "nano"]) == 0
+    assert cli.main(["config", "--preset", "nano"]) == 0
     path = tmp_path / "nano.yaml"
     path.write_text(capsys.readouterr().out)
     assert config.load(path) == config.preset("nano")
@@ -15,7 +15,7 @@ def test_config_prints_what_loads_back(capsys, tmp_path):
 def test_a_user_error_is_one_line_and_status_1(capsys, tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text("model: {chanels: 3}\n")
-    assert cli.main(["config", "--config", str(path)]) == 1
+    assert cli.main(["config", "--preset", str(path)]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "bad.yaml: model.chanels: unknown key" in error

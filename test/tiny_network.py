@@ -27,9 +27,8 @@ def tiny_config(history=2, **stream):
             image_points_wz=2,
         ),
         temporal=config.TemporalConfig(history=history, heads=2, points=2),
-        refiner_blocks=(1, 1, 1),
-        output_channels=8,
-        head_hidden=8,
+        refiner=config.RefinerConfig(blocks=(1, 1, 1), channels=16, output_channels=8),
+        heads=config.HeadsConfig(hidden=8),
     )
     return config.Config(model=model, stream=config.StreamConfig(**stream))
 

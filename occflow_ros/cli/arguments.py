@@ -27,10 +27,10 @@ def positive_float(text: str) -> float:
     return value
 
 
-def add_config_argument(parser: argparse.ArgumentParser) -> None:
-    """The `--config` option of every command that takes a configuration."""
+def add_preset_argument(parser: argparse.ArgumentParser) -> None:
+    """The `--preset` option of every command that takes a configuration."""
     parser.add_argument(
-        "--config",
+        "--preset",
         default="nano",
         metavar="PRESET|FILE",
         help=f"a preset ({', '.join(config.PRESETS)}) or a YAML file (default: %(default)s)",

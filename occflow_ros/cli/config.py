@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 
 from occflow_ros import config
-from occflow_ros.cli.arguments import add_config_argument
+from occflow_ros.cli.arguments import add_preset_argument
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow config`."""
-    add_config_argument(parser)
+    add_preset_argument(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the configuration as YAML."""
-    print(config.dump(config.resolve(args.config)), end="")
+    print(config.dump(config.resolve(args.preset)), end="")

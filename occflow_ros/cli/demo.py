@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from occflow_ros.cli.arguments import (
-    add_config_argument,
+    add_preset_argument,
     add_device_argument,
     positive_float,
     positive_int,
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace the results that are in it"
     )
-    add_config_argument(parser)
+    add_preset_argument(parser)
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="checkpoint (default: untrained weights)"
     )
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
         version=args.version,
         out=args.out,
         overwrite=args.overwrite,
-        config=resolve(args.config),
+        config=resolve(args.preset),
         weights=args.weights,
         rate=args.rate,
         max_sets=args.frames,

@@ -114,6 +114,7 @@ def preset_name(model: ModelConfig) -> str:
 
 _FREE_TO_DIFFER: Any = {
     "image_hw_px": True,
+    "backbone": {"pretrained", "frozen_stages", "checkpointing"},
     "sharpness_per_m": True,
     "level_m": True,
     "temporal": {"beta", "history"},

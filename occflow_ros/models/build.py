@@ -47,17 +47,19 @@ def build_network(config: ModelConfig, weights: Path | None = None, seed: int = 
 
 
 def _network(config: ModelConfig, weights_source: str) -> OccFlowNet:
-    channels = config.channels
+    channels, refiner = config.channels, config.refiner
     output_grid = config.grid.voxels
     volume_grid = output_grid.coarsen(2)
     return OccFlowNet(
         preprocess=ImageNormalizer(),
-        backbone=Backbone(config.backbone.depths, config.backbone.widths),
-        neck=FeaturePyramid(config.backbone.widths, channels),
-        lifter=_lifter(config.lifter, volume_grid, channels, len(config.backbone.widths)),
+        backbone=Backbone(*config.backbone.size),
+        neck=FeaturePyramid(config.backbone.size.widths, channels),
+        lifter=_lifter(config.lifter, volume_grid, channels, len(config.backbone.size.widths)),
         temporal=_temporal(config, volume_grid),
-        refiner=Refiner(channels, config.refiner_blocks, config.output_channels),
-        heads=Heads(config.output_channels, config.head_hidden, output_grid),
+        refiner=Refiner(channels, refiner.channels, refiner.blocks, refiner.output_channels),
+        heads=Heads(
+            refiner.output_channels, config.heads.hidden, output_grid, config.heads.ground_z_m
+        ),
         weights_source=weights_source,
     )
 

@@ -23,24 +23,26 @@ class Prediction:
 
 
 class Heads(nn.Module):
-    """S = z + Θ_s(V_refine) and F = Θ_f(V_refine).
+    """S = z − ground_z + Θ_s(V_refine) and F = Θ_f(V_refine).
 
-    Training starts from geometry: the last layers begin near zero, so S is the height over the
-    ground plane z = 0 of the ego frame with empty space above it, and F is zero.
+    Training starts from geometry: the last layers begin near zero, so S is the height over a flat
+    road with empty space above it, and F is zero.
 
     Args:
         channels: of V_refine.
         hidden: hidden width of both MLPs.
         grid: output voxels.
+        ground_z_m: height of the road in the ego frame.
     """
 
     height_m: Tensor
 
-    def __init__(self, channels: int, hidden: int, grid: VoxelGrid) -> None:
+    def __init__(self, channels: int, hidden: int, grid: VoxelGrid, ground_z_m: float) -> None:
         super().__init__()
         self.sdf = _mlp(channels, hidden, 1)
         self.flow = _mlp(channels, hidden, 2)
-        self.register_buffer("height_m", grid.centers_m()[0, 0, :, 2].clone(), persistent=False)
+        height_m = grid.centers_m()[0, 0, :, 2] - ground_z_m
+        self.register_buffer("height_m", height_m, persistent=False)
 
     def forward(self, volume: Tensor) -> Prediction:
         """V_refine (B, C, X, Y, Z) to both fields."""

@@ -67,17 +67,22 @@ class Refiner(nn.Module):
     """Ṽ' to V_refine at twice its resolution.
 
     Args:
-        channels: C of the incoming volume; stage l has 2^l · C.
+        channels_in: C of the incoming volume.
+        channels: of the first stage and of the pyramid; stage l has 2^l times these.
         blocks: residual blocks of the stages, whose strides are 1, 2, 2.
         channels_out: channels of V_refine.
     """
 
-    def __init__(self, channels: int, blocks: Sequence[int], channels_out: int) -> None:
+    def __init__(
+        self, channels_in: int, channels: int, blocks: Sequence[int], channels_out: int
+    ) -> None:
         super().__init__()
         widths = [channels * 2**level for level in range(len(blocks))]
         self.stages = nn.ModuleList(
-            _stage(widths[max(level - 1, 0)], width, count, stride=1 if level == 0 else 2)
-            for level, (width, count) in enumerate(zip(widths, blocks))
+            _stage(incoming, width, count, stride=1 if level == 0 else 2)
+            for level, (incoming, width, count) in enumerate(
+                zip((channels_in, *widths), widths, blocks)
+            )
         )
         self.pyramid = VolumePyramid(widths, channels)
         self.upsample = nn.Sequential(
@@ -87,7 +92,7 @@ class Refiner(nn.Module):
         )
 
     def forward(self, volume: Tensor) -> Tensor:
-        """(B, C, X, Y, Z) to (B, channels_out, 2X, 2Y, 2Z)."""
+        """(B, channels_in, X, Y, Z) to (B, channels_out, 2X, 2Y, 2Z)."""
         levels = []
         for stage in self.stages:
             volume = stage(volume)

@@ -28,7 +28,7 @@ def command(folder, *more):
     square = config.GridConfig(lower_m=(-8, -8, -1), upper_m=(8, 8, 3), shape=(16, 16, 4))
     model = tiny.model.model_copy(update={"grid": square})
     settings.write_text(config.dump(tiny.model_copy(update={"model": model})))
-    module = [sys.executable, "-m", "occflow_ros.cli", "demo", "--config", str(settings)]
+    module = [sys.executable, "-m", "occflow_ros.cli", "demo", "--preset", str(settings)]
     return [*module, "--source", str(folder / "drive"), "--out", str(folder / "out"), *more]
 
 

@@ -20,10 +20,10 @@ def parameters_in(path):
 
 
 def test_the_model_file_is_what_the_command_prints(capsys):
-    assert cli.main(["config", "--config", "nano"]) == 0
+    assert cli.main(["config", "--preset", "nano"]) == 0
     path = REPOSITORY / "config" / "model" / "nano.yaml"
     assert path.read_text() == capsys.readouterr().out, (
-        "write it anew: occflow config --config nano > config/model/nano.yaml"
+        "write it anew: occflow config --preset nano > config/model/nano.yaml"
     )
 
 

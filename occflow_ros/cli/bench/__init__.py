@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from occflow_ros.cli.arguments import add_config_argument, add_device_argument, positive_int
+from occflow_ros.cli.arguments import add_preset_argument, add_device_argument, positive_int
 from occflow_ros.config import resolve
 from occflow_ros.measurement import Measurement, Options
 from occflow_ros.output import write_text
@@ -23,7 +23,7 @@ SUITES = ("network", "synth", "messages")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow bench`."""
     parser.add_argument("suite", nargs="?", choices=SUITES, help="one suite (default: all)")
-    add_config_argument(parser)
+    add_preset_argument(parser)
     add_device_argument(parser)
     parser.add_argument(
         "--repeat", type=positive_int, default=20, help="timed runs (default: %(default)s)"
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print a row for each measurement as it is made."""
-    options = Options(config=resolve(args.config), device=args.device, repeat=args.repeat)
+    options = Options(config=resolve(args.preset), device=args.device, repeat=args.repeat)
     print(f"{machine(options.device)}\n")
     measurements = []
     for measurement in _measure([args.suite] if args.suite else SUITES, options):
