@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from occflow_ros.cli.arguments import (
-    add_preset_argument,
     add_device_argument,
+    add_preset_argument,
     positive_float,
     positive_int,
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from occflow_ros.cli.arguments import add_preset_argument, add_device_argument, positive_int
+from occflow_ros.cli.arguments import add_device_argument, add_preset_argument, positive_int
 from occflow_ros.config import resolve
 from occflow_ros.measurement import Measurement, Options
 from occflow_ros.output import write_text
