@@ -13,6 +13,7 @@ import yaml
 from pydantic import (
     BaseModel,
     Field,
+    PositiveInt,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -56,14 +57,17 @@ BACKBONES = {
 """Sizes by name; all but `convnext_nano`, which is ours, have public ImageNet weights."""
 
 
+_PerStage = tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt]
+
+
 class BackboneConfig(StrictModel):
     """2D image backbone and how training treats it."""
 
     name: Literal[
         "convnext_nano", "convnext_tiny", "convnext_small", "convnext_base", "resnet50"
     ] = "convnext_base"
-    depths: tuple[int, int, int, int] | None = Field(None, description="other blocks per stage")
-    widths: tuple[int, int, int, int] | None = Field(None, description="other channels per stage")
+    depths: _PerStage | None = Field(None, description="other blocks per stage")
+    widths: _PerStage | None = Field(None, description="other channels per stage")
     pretrained: str = Field(
         "", description="ImageNet weights: file, folder or owner/name on the hub; empty: random"
     )
@@ -73,6 +77,11 @@ class BackboneConfig(StrictModel):
     checkpointing: bool = Field(
         False, description="compute activations again in the backward pass, to save memory"
     )
+
+    @property
+    def family(self) -> Literal["convnext", "resnet"]:
+        """Which kind of network the named architecture is."""
+        return "resnet" if self.name == "resnet50" else "convnext"
 
     @property
     def size(self) -> BackboneSize:
@@ -139,6 +148,8 @@ class ModelConfig(StrictModel):
     def _sizes_fit(self) -> ModelConfig:
         if any(count % 2 for count in self.grid.shape):
             raise ValueError(f"grid.shape: expected even numbers, got {self.grid.shape}")
+        if any(side % 32 for side in self.image_hw_px):  # the coarsest map has this stride
+            raise ValueError(f"image_hw_px: expected multiples of 32, got {self.image_hw_px}")
         for name, heads in (("lifter", self.lifter.heads), ("temporal", self.temporal.heads)):
             if self.channels % heads:
                 raise ValueError(
@@ -282,9 +293,8 @@ def preset(name: str) -> Config:
 def resolve(preset_or_file: str) -> Config:
     """The named preset, or the configuration in that YAML file; raises ConfigError."""
     path = Path(preset_or_file)
-    if not path.suffix and not path.exists():
-        return preset(preset_or_file)
-    return load(path)
+    is_file = path.suffix or path.is_file()
+    return load(path) if is_file else preset(preset_or_file)
 
 
 def parse(values: dict[str, Any]) -> Config:

@@ -1,31 +1,133 @@
-"""2D image backbone [31]: ConvNeXt at strides 4, 8, 16 and 32."""
+"""2D image backbone [31]: ConvNeXt or ResNet at strides 4, 8, 16 and 32."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple, Self
 
 from torch import Tensor, nn
-from transformers import ConvNextBackbone, ConvNextConfig
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+from transformers import ConvNextBackbone, ConvNextConfig, ResNetBackbone, ResNetConfig
+
+Family = Literal["convnext", "resnet"]
+
+_REDUCTIONS = (4, 2, 2, 2)
 
 
 class Backbone(nn.Module):
-    """ConvNeXt built from its sizes; nothing is downloaded.
+    """Images to one feature map per stage; built from its sizes, nothing is downloaded.
+
+    ConvNeXt's maps pass a LayerNorm each, which ImageNet weights lack; ResNet's come as they are.
 
     Args:
+        family: `convnext`, or `resnet` with bottleneck blocks.
         depths: blocks of the four stages.
         widths: channels of the four stages.
+        frozen_stages: the first stages, the stem with them, that training leaves as they are.
+        checkpointing: in training, keep only what enters each block and compute the rest again.
     """
 
-    def __init__(self, depths: Sequence[int], widths: Sequence[int]) -> None:
+    def __init__(
+        self,
+        family: Family,
+        depths: Sequence[int],
+        widths: Sequence[int],
+        frozen_stages: int,
+        checkpointing: bool,
+    ) -> None:
         super().__init__()
-        self.widths = tuple(widths)
-        config = ConvNextConfig(
-            depths=list(depths),
-            hidden_sizes=list(widths),
-            out_features=["stage1", "stage2", "stage3", "stage4"],  # type: ignore[call-arg]
-        )
-        self.convnext = ConvNextBackbone(config)
+        self.family = family
+        self.frozen_stages = frozen_stages
+        self.checkpointing = checkpointing
+        parts = _FAMILIES[family](list(depths), list(widths))
+        self.downsample = nn.ModuleList(parts.downsample)
+        self.stages = nn.ModuleList(nn.ModuleList(blocks) for blocks in parts.stages)
+        self.norms = nn.ModuleList(parts.norms)
+        for module in self._frozen():
+            module.requires_grad_(False)
+        self.train()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (M, 3, H, W) to four maps (M, widths[l], H / 4·2^l, W / 4·2^l)."""
-        return tuple(self.convnext(images).feature_maps)
+        """Normalised images (M, 3, H, W) to maps (M, widths[l], ⌈H / s⌉, ⌈W / s⌉), s = 4·2^l.
+
+        Where s does not divide a side, the last cell reaches past the image, over zeros.
+        """
+        features = images
+        maps = []
+        for reduction, downsample, blocks, norm in zip(
+            _REDUCTIONS, self.downsample, self.stages, self.norms
+        ):
+            features = downsample(_pad_to_multiple(features, reduction))
+            for block in blocks.children():
+                features = self._run(block, features)
+            maps.append(norm(features))
+        return tuple(maps)
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module, but frozen stages and BatchNorm layers stay in evaluation mode."""
+        super().train(mode)
+        for module in self._frozen():
+            module.eval()
+        for module in self.modules():
+            # A batch is a few images of the same moment: too few and too alike for statistics.
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+    def _frozen(self) -> list[nn.Module]:
+        return [*self.downsample[: self.frozen_stages], *self.stages[: self.frozen_stages]]
+
+    def _run(self, block: nn.Module, features: Tensor) -> Tensor:
+        if self.checkpointing and block.training:
+            return checkpoint(block, features, use_reentrant=False)
+        return block(features)
+
+
+class _Parts(NamedTuple):
+    """What the four stages consist of; the first downsampling is the stem."""
+
+    downsample: Iterable[nn.Module]
+    stages: Iterable[Iterable[nn.Module]]
+    norms: Iterable[nn.Module]
+
+
+def _convnext(depths: list[int], widths: list[int]) -> _Parts:
+    config = ConvNextConfig(
+        depths=depths,
+        hidden_sizes=widths,
+        out_features=["stage1", "stage2", "stage3", "stage4"],  # type: ignore[call-arg]
+    )
+    network = ConvNextBackbone(config)
+    stages: Any = network.encoder.stages
+    return _Parts(
+        [network.embeddings, *(nn.Sequential(*stage.downsampling_layer) for stage in stages[1:])],
+        [stage.layers for stage in stages],
+        network.hidden_states_norms.values(),
+    )
+
+
+def _resnet(depths: list[int], widths: list[int]) -> _Parts:
+    network = ResNetBackbone(
+        ResNetConfig(depths=depths, hidden_sizes=widths, embedding_size=widths[0] // 4)
+    )
+    stages: Any = network.encoder.stages
+    return _Parts(
+        [network.embedder, *(nn.Identity() for _ in stages[1:])],
+        [stage.layers for stage in stages],
+        [nn.Identity() for _ in stages],
+    )
+
+
+_FAMILIES: dict[str, Callable[[list[int], list[int]], _Parts]] = {
+    "convnext": _convnext,
+    "resnet": _resnet,
+}
+
+
+def _pad_to_multiple(features: Tensor, multiple: int) -> Tensor:
+    """Zeros below and to the right of (M, C, H, W), as few as make H and W multiples."""
+    height, width = features.shape[-2:]
+    if height % multiple == 0 and width % multiple == 0:
+        return features
+    return functional.pad(features, (0, -width % multiple, 0, -height % multiple))

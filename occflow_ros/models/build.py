@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from occflow_ros.config import LifterConfig, ModelConfig
+from occflow_ros.config import BackboneConfig, LifterConfig, ModelConfig
 from occflow_ros.engine import checkpoint
 from occflow_ros.models.backbone import Backbone
 from occflow_ros.models.heads import Heads
@@ -20,8 +20,10 @@ from occflow_ros.models.lifter import (
 from occflow_ros.models.neck import FeaturePyramid
 from occflow_ros.models.occflow_net import OccFlowNet
 from occflow_ros.models.preprocess import ImageNormalizer
+from occflow_ros.models.pretrained import load_imagenet_weights
 from occflow_ros.models.refiner import Refiner
 from occflow_ros.models.temporal import BackwardForwardAttention, SliceAttention, TemporalFusion
+from occflow_ros.models.temporal_rivals import AnyFusion, BevForwardFusion, ConcatConvFusion
 from occflow_ros.models.tpv import PLANES
 from occflow_ros.structures import VoxelGrid
 
@@ -31,11 +33,13 @@ def build_network(config: ModelConfig, weights: Path | None = None, seed: int = 
 
     Args:
         config: sizes.
-        weights: checkpoint; without one the weights are random.
+        weights: checkpoint; without one the weights are random, but for those of the backbone where
+            the configuration names `pretrained` ones.
         seed: of the random weights; the caller's random state is left as it was.
 
     Raises:
-        DataError: where the checkpoint cannot be read or belongs to another configuration.
+        DataError: where the checkpoint cannot be read or belongs to another configuration, or the
+            backbone's weights cannot be had or do not fit.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -43,6 +47,9 @@ def build_network(config: ModelConfig, weights: Path | None = None, seed: int = 
     if weights is not None:
         network.load_state_dict(checkpoint.load_weights(weights, config, network.state_dict()))
         network.weights_source = str(weights)
+    elif config.backbone.pretrained:
+        load_imagenet_weights(network.backbone, config.backbone.pretrained)
+        network.weights_source += f", backbone from {config.backbone.pretrained}"
     return network.eval()
 
 
@@ -52,7 +59,7 @@ def _network(config: ModelConfig, weights_source: str) -> OccFlowNet:
     volume_grid = output_grid.coarsen(2)
     return OccFlowNet(
         preprocess=ImageNormalizer(),
-        backbone=Backbone(*config.backbone.size),
+        backbone=_backbone(config.backbone),
         neck=FeaturePyramid(config.backbone.size.widths, channels),
         lifter=_lifter(config.lifter, volume_grid, channels, len(config.backbone.size.widths)),
         temporal=_temporal(config, volume_grid),
@@ -62,6 +69,10 @@ def _network(config: ModelConfig, weights_source: str) -> OccFlowNet:
         ),
         weights_source=weights_source,
     )
+
+
+def _backbone(config: BackboneConfig) -> Backbone:
+    return Backbone(config.family, *config.size, config.frozen_stages, config.checkpointing)
 
 
 def _lifter(config: LifterConfig, grid: VoxelGrid, channels: int, levels: int) -> Lifter:
@@ -84,10 +95,16 @@ def _lifter(config: LifterConfig, grid: VoxelGrid, channels: int, levels: int) -
     return Lifter([layer() for _ in range(config.layers)], grid, channels, points)
 
 
-def _temporal(config: ModelConfig, grid: VoxelGrid) -> TemporalFusion:
-    def attention() -> SliceAttention:
-        temporal = config.temporal
-        return SliceAttention(config.channels, temporal.heads, temporal.points, grid.shape[:2])
+def _temporal(config: ModelConfig, grid: VoxelGrid) -> AnyFusion:
+    temporal, channels = config.temporal, config.channels
 
-    fusion = BackwardForwardAttention(attention(), attention(), config.temporal.beta)
-    return TemporalFusion(fusion, grid, config.channels)
+    def attention() -> SliceAttention:
+        return SliceAttention(channels, temporal.heads, temporal.points, grid.shape[:2])
+
+    match temporal.fusion:
+        case "concat_conv":
+            return ConcatConvFusion(temporal.history, grid, channels)
+        case "bev_forward":
+            return BevForwardFusion(attention(), temporal.beta, grid)
+    fusion = BackwardForwardAttention(attention(), attention(), temporal.beta)
+    return TemporalFusion(fusion, grid, channels)

@@ -100,6 +100,7 @@ def test_nano_runs_one_six_camera_step_on_the_output_grid():
     [
         ({"channels": 15}, "channels: expected a multiple of lifter.heads = 4, got 15"),
         ({"grid": {"shape": (100, 100, 7)}}, "grid.shape: expected even numbers"),
+        ({"image_hw_px": (128, 350)}, r"image_hw_px: expected multiples of 32, got \(128, 350\)"),
     ],
 )
 def test_sizes_that_do_not_fit_are_named(update, message):

@@ -19,11 +19,12 @@ def parameters_in(path):
     return section["ros__parameters"]
 
 
-def test_the_model_file_is_what_the_command_prints(capsys):
-    assert cli.main(["config", "--preset", "nano"]) == 0
-    path = REPOSITORY / "config" / "model" / "nano.yaml"
+@pytest.mark.parametrize("preset", config.PRESETS)
+def test_the_model_file_is_what_the_command_prints(preset, capsys):
+    assert cli.main(["config", "--preset", preset]) == 0
+    path = REPOSITORY / "config" / "model" / f"{preset}.yaml"
     assert path.read_text() == capsys.readouterr().out, (
-        "write it anew: occflow config --preset nano > config/model/nano.yaml"
+        f"write it anew: occflow config --preset {preset} > config/model/{preset}.yaml"
     )
 
 
