@@ -162,6 +162,9 @@ class Clip:
         stamps = [frame.stamp_ns for frame in self.frames]
         if any(later <= earlier for earlier, later in pairwise(stamps)):
             raise ValueError(f"expected increasing stamps, got {stamps}")
+        rigs = {(frame.rig.names, tuple(frame.images.shape)) for frame in self.frames}
+        if len(rigs) > 1:
+            raise ValueError(f"expected frames of one rig and image size, got {sorted(rigs)}")
 
 
 @dataclass(frozen=True, slots=True)

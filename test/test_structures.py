@@ -1,5 +1,7 @@
 """Grid arithmetic and the values that cross stages, against hand-computed numbers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -120,6 +122,14 @@ def test_a_clip_is_in_time_order():
     assert [item.stamp_ns for item in Clip((frame(1), frame(2))).frames] == [1, 2]
     with pytest.raises(ValueError, match="increasing"):
         Clip((frame(2), frame(2)))
+
+
+def test_a_clip_has_one_rig_and_one_image_size():
+    larger = replace(frame(2), images=torch.zeros(2, 3, 8, 6, dtype=torch.uint8))
+    renamed = replace(frame(2), rig=replace(frame(2).rig, names=("a", "c")))
+    for other in (larger, renamed):
+        with pytest.raises(ValueError, match="expected frames of one rig and image size"):
+            Clip((frame(1), other))
 
 
 def test_a_rig_names_the_field_of_the_wrong_shape():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
 
@@ -14,8 +17,6 @@ from occflow_ros.geometry import se3
 from occflow_ros.models.heads import Prediction
 from occflow_ros.models.occflow_net import OccFlowNet
 from occflow_ros.structures import Clip, Frame, OccupancyFlow
-
-WARM_UP_STEPS = 2
 
 
 class OccupancyStream:
@@ -34,6 +35,8 @@ class OccupancyStream:
         self._network = network.to(self._device).eval()
         self._config = config
         stream = config.stream
+        if stream.compile:
+            _compile(self._network)
         self._buffer = FeatureBuffer(
             config.model.temporal.history, stream.max_gap_s, stream.max_jump_m
         )
@@ -61,13 +64,14 @@ class OccupancyStream:
         self._last_reset = reason
 
     def warm_up(self, cameras: int) -> None:
-        """Take steps on noise, so that the first real one takes no longer than those after it.
+        """Take steps on noise until history is full, so that real ones take no longer than later.
 
         Args:
             cameras: how many the real rig has.
         """
-        for index in range(WARM_UP_STEPS):
-            self.step(ring_frame(cameras, self._config.model.image_hw_px, index))
+        model = self._config.model
+        for index in range(model.temporal.history + 1):
+            self.step(ring_frame(cameras, model.image_hw_px, index))
         self._buffer.clear()
 
     def step(self, frame: Frame) -> OccupancyFlow:
@@ -79,10 +83,10 @@ class OccupancyStream:
         self._check_pose(frame)
         self._last_reset = self._buffer.admit(frame)
         self._timer.clear()
-        with torch.inference_mode(), self._timer.watching(self._network.stages):
+        with self._computing(), self._timer.watching(self._network.stages):
             volume = self._lift(frame)
             history, past_T_current = self._buffer.seen_from(frame.odom_T_base)
-            prediction = self._network.predict(volume, history, past_T_current.to(self._device))
+            prediction = self._network.predict(volume, history, past_T_current)
         self._buffer.push(frame, volume)
         return self._to_flow(frame, prediction)
 
@@ -101,21 +105,25 @@ class OccupancyStream:
         past_T_current = relative_poses(
             [frame.odom_T_base for frame in newest_first], current.odom_T_base
         )
-        with torch.inference_mode():
+        with self._computing():
             history = [self._lift(frame) for frame in newest_first]
-            prediction = self._network.predict(
-                self._lift(current), history, past_T_current.to(self._device)
-            )
+            prediction = self._network.predict(self._lift(current), history, past_T_current)
         return self._to_flow(current, prediction)
 
     def _lift(self, frame: Frame) -> Tensor:
         with self._timer.stage("preprocess"):
-            rig = frame.rig
-            inputs = [
-                tensor.unsqueeze(0).to(self._device, non_blocking=True)
-                for tensor in (frame.images, rig.K, rig.base_T_camera, rig.present)
-            ]
-        return self._network.lift(*inputs)
+            images = frame.images.unsqueeze(0).to(self._device, non_blocking=True)
+        rig = frame.rig
+        return self._network.lift(
+            images, rig.K.unsqueeze(0), rig.base_T_camera.unsqueeze(0), rig.present.unsqueeze(0)
+        )
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        reduced = self._config.stream.precision == "bfloat16"
+        autocast = torch.autocast(self._device.type, torch.bfloat16, enabled=reduced)
+        with torch.inference_mode(), autocast:
+            yield
 
     def _check_pose(self, frame: Frame) -> None:
         try:
@@ -135,3 +143,9 @@ class OccupancyStream:
             sharpness_per_m=model.sharpness_per_m,
             level_m=model.level_m,
         )
+
+
+def _compile(network: OccFlowNet) -> None:
+    """Each stage by itself, so that stages are still timed one by one."""
+    for stage in network.stages:
+        stage.forward = torch.compile(stage.forward)

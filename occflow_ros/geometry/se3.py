@@ -54,12 +54,15 @@ def to_row_major_12(dst_T_src: Array) -> list[float]:
 
 
 def check_rigid(dst_T_src: Array, tolerance: float = 1e-3) -> None:
-    """Raise ValueError unless the 4×4 is finite and its rotation proper and orthonormal."""
-    if dst_T_src.shape != (4, 4) or not np.isfinite(dst_T_src).all():
+    """Raise ValueError unless each (..., 4, 4) is finite, its rotation proper and orthonormal."""
+    if dst_T_src.shape[-2:] != (4, 4) or not np.isfinite(dst_T_src).all():
         raise ValueError(f"expected a finite 4x4 transform, got {dst_T_src.tolist()}")
-    rotation = dst_T_src[:3, :3]
-    if np.abs(rotation @ rotation.T - np.eye(3)).max() > tolerance or np.linalg.det(rotation) < 0:
-        raise ValueError(f"expected a rigid transform, got rotation {rotation.tolist()}")
+    rotation = dst_T_src[..., :3, :3]
+    skew = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3))  # (..., 3, 3)
+    last_row = np.abs(dst_T_src[..., 3, :] - (0.0, 0.0, 0.0, 1.0))  # (..., 4)
+    proper = np.linalg.det(rotation) > 0
+    if not ((skew <= tolerance).all() and (last_row <= tolerance).all() and proper.all()):
+        raise ValueError(f"expected a rigid transform, got {dst_T_src.tolist()}")
 
 
 def inverse(dst_T_src: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from occflow_ros.structures import VoxelGrid
@@ -45,10 +46,14 @@ class Heads(nn.Module):
         self.register_buffer("height_m", height_m, persistent=False)
 
     def forward(self, volume: Tensor) -> Prediction:
-        """V_refine (B, C, X, Y, Z) to both fields."""
-        features = volume.permute(0, 2, 3, 4, 1)  # (B, X, Y, Z, C)
-        residual_m = self.sdf(features).squeeze(-1)
-        return Prediction(sdf_m=self.height_m + residual_m, flow_m=self.flow(features))
+        """V_refine (B, C, X, Y, Z) to both fields, in full precision also under autocast.
+
+        A signed distance of 3 m in bfloat16 is off by 1 cm, and so would the surface be.
+        """
+        with torch.autocast(volume.device.type, enabled=False):
+            features = volume.permute(0, 2, 3, 4, 1).to(self.height_m)  # (B, X, Y, Z, C)
+            residual_m = self.sdf(features).squeeze(-1)
+            return Prediction(sdf_m=self.height_m + residual_m, flow_m=self.flow(features))
 
 
 def _mlp(channels: int, hidden: int, out: int) -> nn.Sequential:

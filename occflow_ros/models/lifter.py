@@ -184,6 +184,7 @@ class Lifter(nn.Module):
     ) -> None:
         super().__init__()
         self.grid = grid
+        self.channels = channels
         self.layers = nn.ModuleList(layers)
         self.encodings = nn.ModuleList(PlaneEncoding(plane, grid, channels) for plane in PLANES)
         self.queries = nn.ParameterList()

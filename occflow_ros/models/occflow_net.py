@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from occflow_ros.models.backbone import Backbone
+from occflow_ros.models.boundary import check_cameras, check_history
 from occflow_ros.models.heads import Heads, Prediction
 from occflow_ros.models.lifter import Lifter
 from occflow_ros.models.neck import FeaturePyramid
 from occflow_ros.models.preprocess import ImageNormalizer
 from occflow_ros.models.refiner import Refiner
-from occflow_ros.models.temporal import TemporalFusion
+from occflow_ros.models.temporal_rivals import AnyFusion
 
 
 class OccFlowNet(nn.Module):
@@ -29,7 +30,7 @@ class OccFlowNet(nn.Module):
         backbone: Backbone,
         neck: FeaturePyramid,
         lifter: Lifter,
-        temporal: TemporalFusion,
+        temporal: AnyFusion,
         refiner: Refiner,
         heads: Heads,
         weights_source: str,
@@ -66,25 +67,31 @@ class OccFlowNet(nn.Module):
         history: Sequence[Tensor],
         past_T_current: Tensor,
     ) -> Prediction:
-        """`lift`, then `predict`."""
-        volume = self.lift(images, K, base_T_camera, present)
-        return self.predict(volume, history, past_T_current)
+        """`lift`, then `predict`; the arguments are checked before either computes."""
+        check_cameras(images, K, base_T_camera, present)
+        check_history(self._volume_shape(len(images)), history, past_T_current)
+        volume = self._lift(images, K, base_T_camera, present)
+        return self._predict(volume, history, past_T_current)
 
     def lift(self, images: Tensor, K: Tensor, base_T_camera: Tensor, present: Tensor) -> Tensor:
         """One camera set to its feature volume, the thing that history is made of.
 
         Args:
-            images: (B, N, 3, H, W) uint8 RGB.
-            K: (B, N, 3, 3) intrinsics in pixels of these images.
+            images: (B, N, 3, H, W) uint8 RGB on the device of the network.
+            K: (B, N, 3, 3) intrinsics in pixels of these images. Matrices are best left on the
+                CPU: they are checked, and on a GPU that would wait for it.
             base_T_camera: (B, N, 4, 4) optical frames to the ego frame.
             present: (B, N) bool, False where the image is missing.
 
         Returns:
             V (B, C, X, Y, Z) in the ego frame.
+
+        Raises:
+            ValueError: where shapes do not belong together, or the matrices of a camera that is
+                present are not finite and rigid.
         """
-        height, width = images.shape[-2:]
-        features = self.neck(self.backbone(self.preprocess(images)))
-        return self.lifter(features, K, base_T_camera, present, (height, width))
+        check_cameras(images, K, base_T_camera, present)
+        return self._lift(images, K, base_T_camera, present)
 
     def predict(
         self, volume: Tensor, history: Sequence[Tensor], past_T_current: Tensor
@@ -94,9 +101,32 @@ class OccFlowNet(nn.Module):
         Args:
             volume: (B, C, X, Y, Z).
             history: past volumes like `volume`, newest first; may be empty.
-            past_T_current: (B, n, 4, 4) float64, current ego frame into each past one.
+            past_T_current: (B, n, 4, 4) float64, current ego frame into each past one, best left
+                on the CPU.
 
         Raises:
-            ValueError: where volumes, history and poses do not belong together.
+            ValueError: where volumes, history and poses do not belong together, or a pose is not
+                finite and rigid.
         """
-        return self.heads(self.refiner(self.temporal(volume, history, past_T_current)))
+        shape = self._volume_shape(len(volume))
+        if tuple(volume.shape) != shape:
+            raise ValueError(
+                f"volume: expected {shape} (B, C, X, Y, Z), got {tuple(volume.shape)}"
+            )
+        check_history(shape, history, past_T_current)
+        return self._predict(volume, history, past_T_current)
+
+    def _lift(self, images: Tensor, K: Tensor, base_T_camera: Tensor, present: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        features = self.neck(self.backbone(self.preprocess(images)))
+        rig = [value.to(images.device, non_blocking=True) for value in (K, base_T_camera, present)]
+        return self.lifter(features, *rig, (height, width))
+
+    def _predict(
+        self, volume: Tensor, history: Sequence[Tensor], past_T_current: Tensor
+    ) -> Prediction:
+        poses = past_T_current.to(volume.device, non_blocking=True)
+        return self.heads(self.refiner(self.temporal(volume, history, poses)))
+
+    def _volume_shape(self, batch: int) -> tuple[int, ...]:
+        return (batch, self.lifter.channels, *self.lifter.grid.shape)

@@ -92,15 +92,8 @@ class BackwardForwardAttention(nn.Module):
         """Slices of n frames, B_0 first, then B_{-1}, … back in time, to the new B_0."""
         slices = list(frames)
         for i in range(len(slices) - 1):
-            slices[i + 1] = self._update(self.backward_attention, slices[i + 1], slices[i])
-        for i in range(len(slices) - 2, -1, -1):
-            slices[i] = self._update(self.forward_attention, slices[i], slices[i + 1])
-        return slices[0]
-
-    def _update(
-        self, attention: SliceAttention, slices: BevSlices, neighbour: BevSlices
-    ) -> BevSlices:
-        return replace(slices, tokens=slices.tokens + self.beta * attention(slices, neighbour))
+            slices[i + 1] = attend(self.backward_attention, slices[i + 1], slices[i], self.beta)
+        return forward_process(self.forward_attention, slices, self.beta)
 
 
 class TemporalFusion(nn.Module):
@@ -129,15 +122,9 @@ class TemporalFusion(nn.Module):
 
         Returns:
             Ṽ' (B, C, X, Y, Z).
-
-        Raises:
-            ValueError: where volumes, history and poses do not belong together.
         """
-        self._check(volume, history, past_T_current)
-        frames = [volume_to_slices(volume, torch.ones_like(volume[:, :1], dtype=torch.bool))]
-        for index, past in enumerate(history):
-            aligned, seen = voxel_warp(past, past_T_current[:, index], self.grid)
-            frames.append(volume_to_slices(aligned, seen))
+        aligned = align_history(history, past_T_current, self.grid)
+        frames = [volume_to_slices(*frame) for frame in (seen_everywhere(volume), *aligned)]
         fused, mean = slices_to_volume(self.attention(frames).tokens, self.grid.shape)
         return self._fuse_bev(fused, mean)
 
@@ -145,34 +132,60 @@ class TemporalFusion(nn.Module):
         """Ṽ' = Ṽ + σ(conv(Ṽ)) · unsqueeze(B̃_g, −1), equation 6."""
         return volume + torch.sigmoid(self.gate(volume)) * mean
 
-    def _check(self, volume: Tensor, history: Sequence[Tensor], past_T_current: Tensor) -> None:
-        channels = self.gate.in_channels
-        if volume.ndim != 5 or tuple(volume.shape[1:]) != (channels, *self.grid.shape):
-            expected = ("B", channels, *self.grid.shape)
-            raise ValueError(f"volume: expected {expected}, got {tuple(volume.shape)}")
-        for index, past in enumerate(history):
-            if past.shape != volume.shape:
-                raise ValueError(
-                    f"history[{index}]: expected {tuple(volume.shape)}, got {tuple(past.shape)}"
-                )
-        expected_poses = (volume.shape[0], len(history), 4, 4)
-        if tuple(past_T_current.shape) != expected_poses:
-            raise ValueError(
-                f"past_T_current: expected {expected_poses}, got {tuple(past_T_current.shape)}"
-            )
+
+def align_history(
+    history: Sequence[Tensor], past_T_current: Tensor, grid: VoxelGrid
+) -> list[tuple[Tensor, Tensor]]:
+    """EgoMotionAlignment, line 3 of Algorithm 1: each past volume in the current ego frame.
+
+    Returns:
+        for each of n past volumes aligned (B, C, X, Y, Z), zero where not seen, and seen
+        (B, 1, X, Y, Z) bool.
+    """
+    return [
+        voxel_warp(past, past_T_current[:, index], grid) for index, past in enumerate(history)
+    ]
+
+
+def seen_everywhere(volume: Tensor) -> tuple[Tensor, Tensor]:
+    """The current volume as `align_history` gives past ones."""
+    return volume, torch.ones_like(volume[:, :1], dtype=torch.bool)
+
+
+def forward_process(
+    attention: SliceAttention, frames: Sequence[BevSlices], beta: Tensor
+) -> BevSlices:
+    """Lines 10 to 12 of Algorithm 1: from the oldest frame to B_0, each looks at the one before."""
+    newer = frames[-1]
+    for slices in reversed(frames[:-1]):
+        newer = attend(attention, slices, newer, beta)
+    return newer
+
+
+def attend(
+    attention: SliceAttention, slices: BevSlices, neighbour: BevSlices, beta: Tensor
+) -> BevSlices:
+    """Equation 5 for one pair of frames."""
+    return replace(slices, tokens=slices.tokens + beta * attention(slices, neighbour))
 
 
 def volume_to_slices(volume: Tensor, seen: Tensor) -> BevSlices:
-    """VolumeToSlices and MeanPooling over what was seen, lines 3 and 4 of Algorithm 1.
+    """VolumeToSlices and MeanPooling over what was seen, lines 4 and 5 of Algorithm 1.
 
     Args:
         volume: (B, C, X, Y, Z), zero where not seen.
         seen: (B, 1, X, Y, Z) bool.
     """
-    mean = volume.sum(dim=-1) / seen.sum(dim=-1).clamp(min=1)  # (B, C, X, Y)
-    slices = torch.cat((volume, mean.unsqueeze(-1)), dim=-1)  # (B, C, X, Y, Z + 1)
-    slices_seen = torch.cat((seen, seen.any(dim=-1, keepdim=True)), dim=-1)
-    return BevSlices(_to_tokens(slices), _to_tokens(slices_seen))
+    mean, mean_seen = mean_over_height(volume, seen)
+    slices = torch.cat((volume, mean), dim=-1)  # (B, C, X, Y, Z + 1)
+    slices_seen = torch.cat((seen, mean_seen), dim=-1)
+    return BevSlices(slices_to_tokens(slices), slices_to_tokens(slices_seen))
+
+
+def mean_over_height(volume: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean over the seen voxels of each column (B, C, X, Y, 1), and whether it has any."""
+    mean = volume.sum(dim=-1, keepdim=True) / seen.sum(dim=-1, keepdim=True).clamp(min=1)
+    return mean, seen.any(dim=-1, keepdim=True)
 
 
 def slices_to_volume(tokens: Tensor, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
@@ -191,8 +204,8 @@ def slices_to_volume(tokens: Tensor, shape: tuple[int, int, int]) -> tuple[Tenso
     return volume[..., :-1].contiguous(memory_format=torch.channels_last_3d), volume[..., -1:]
 
 
-def _to_tokens(slices: Tensor) -> Tensor:
-    """(B, C, X, Y, S) to (B · S, X · Y, C)."""
+def slices_to_tokens(slices: Tensor) -> Tensor:
+    """S horizontal slices (B, C, X, Y, S) to (B · S, X · Y, C)."""
     return slices.permute(0, 4, 2, 3, 1).flatten(0, 1).flatten(1, 2)
 
 

@@ -1,6 +1,7 @@
 """Streaming is the clip pass, frame by frame; every reset is visible."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -115,6 +116,23 @@ def test_every_stage_is_timed_in_order():
         one.step(frame(index))
         assert list(one.timings_ms) == STAGES
         assert all(time_ms > 0 for time_ms in one.timings_ms.values())
+
+
+def test_compiled_stages_give_the_same(monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    plain, compiled = stream(), stream(compile=True)
+    for index in range(3):
+        assert_same(compiled.step(frame(index)), plain.step(frame(index)))
+    assert list(compiled.timings_ms) == STAGES
+
+
+def test_bfloat16_is_near_and_gives_float32():
+    plain, reduced = stream(), stream(precision="bfloat16")
+    for index in range(3):
+        expected, got = plain.step(frame(index)), reduced.step(frame(index))
+    assert got.sdf_m.dtype == got.flow_m.dtype == torch.float32
+    error_m = (got.sdf_m - expected.sdf_m).abs().max()
+    assert 1e-4 < error_m < 0.05 * expected.sdf_m.std()
 
 
 def test_warming_up_leaves_no_trace():

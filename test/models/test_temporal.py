@@ -148,16 +148,3 @@ def test_batch_of_two_is_two_batches_of_one(fusion):
         pick = slice(index, index + 1)
         alone = fusion(current[pick], [past[pick]], poses[pick])
         torch.testing.assert_close(both[pick], alone, atol=1e-5, rtol=0)
-
-
-def test_wrong_history_says_expected_and_got(fusion):
-    with pytest.raises(
-        ValueError, match=r"history\[1\]: expected \(1, 16, 8, 6, 2\), got \(1, 16, 4"
-    ):
-        fusion(volume(0), [volume(1), volume(1)[:, :, :4]], shifts(0.0, 0.0))
-    with pytest.raises(
-        ValueError, match=r"past_T_current: expected \(1, 1, 4, 4\), got \(1, 2, 4, 4\)"
-    ):
-        fusion(volume(0), [volume(1)], shifts(0.0, 0.0))
-    with pytest.raises(ValueError, match=r"volume: expected \('B', 16, 8, 6, 2\), got"):
-        fusion(volume(0)[:, :8], [], shifts())
