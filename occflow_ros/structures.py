@@ -122,6 +122,8 @@ class CameraRig:
         ):
             if tuple(value.shape) != shape:
                 raise ValueError(f"{field}: expected shape {shape}, got {tuple(value.shape)}")
+        if self.present.dtype != torch.bool:
+            raise ValueError(f"present: expected bool, got {self.present.dtype}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,8 @@ class Frame:
             raise ValueError(f"images: expected uint8, got {self.images.dtype}")
         if tuple(self.odom_T_base.shape) != (4, 4) or self.odom_T_base.dtype != torch.float64:
             raise ValueError("odom_T_base: expected (4, 4) float64")
+        if not self.rig.present.any():
+            raise ValueError(f"expected an image of one of {self.rig.names}, got none")
 
 
 @dataclass(frozen=True, slots=True)

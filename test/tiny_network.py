@@ -10,11 +10,9 @@ from occflow_ros.structures import CameraRig, Frame
 HW_PX = (32, 64)
 
 
-def tiny_config(history=2, **stream):
+def tiny_config(history=2, fusion="backward_forward", shape=(16, 12, 4), **stream):
     model = config.ModelConfig(
-        grid=config.GridConfig(
-            lower_m=(-8.0, -8.0, -1.0), upper_m=(8.0, 8.0, 3.0), shape=(16, 12, 4)
-        ),
+        grid=config.GridConfig(lower_m=(-8.0, -8.0, -1.0), upper_m=(8.0, 8.0, 3.0), shape=shape),
         image_hw_px=HW_PX,
         backbone=config.BackboneConfig(depths=(1, 1, 1, 1), widths=(8, 8, 16, 16)),
         channels=16,
@@ -26,11 +24,24 @@ def tiny_config(history=2, **stream):
             image_points_zh=2,
             image_points_wz=2,
         ),
-        temporal=config.TemporalConfig(history=history, heads=2, points=2),
+        temporal=config.TemporalConfig(fusion=fusion, history=history, heads=2, points=2),
         refiner=config.RefinerConfig(blocks=(1, 1, 1), channels=16, output_channels=8),
         heads=config.HeadsConfig(hidden=8),
     )
     return config.Config(model=model, stream=config.StreamConfig(**stream))
+
+
+def as_trained(network, seed=1):
+    """Other weights by chance, none near zero, so that every part of the network has a say."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if parameter.ndim == 1:
+                parameter.add_(0.2 * noise)
+            elif parameter.ndim > 1 and "queries" not in name:
+                parameter.copy_(noise * parameter[0].numel() ** -0.5)
+    return network
 
 
 def ring(cameras, hw_px=HW_PX, present=None):
@@ -80,3 +91,16 @@ def batch(*frames):
         torch.stack([item.rig.base_T_camera for item in frames]),
         torch.stack([item.rig.present for item in frames]),
     )
+
+
+def assert_same(got, expected, atol_m=1e-5):
+    """Both fields of two predictions, to rounding unless another bound is given."""
+    for field in ("sdf_m", "flow_m"):
+        torch.testing.assert_close(
+            getattr(got, field), getattr(expected, field), atol=atol_m, rtol=0, check_dtype=False
+        )
+
+
+def differs(got, expected, by_m=1e-3):
+    """Whether two predictions are clearly not the same."""
+    return bool((got.sdf_m - expected.sdf_m).abs().max() > by_m)

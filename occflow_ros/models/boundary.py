@@ -9,6 +9,9 @@ from torch import Tensor
 
 from occflow_ros.geometry import se3
 
+COARSEST_STRIDE = 32
+"""Where it divides the image, the cells of every feature map cover it exactly."""
+
 
 def check_cameras(images: Tensor, K: Tensor, base_T_camera: Tensor, present: Tensor) -> None:
     """Raise ValueError unless the arguments of `OccFlowNet.lift` belong together.
@@ -17,7 +20,12 @@ def check_cameras(images: Tensor, K: Tensor, base_T_camera: Tensor, present: Ten
     """
     if images.ndim != 5 or images.shape[2] != 3 or images.dtype != torch.uint8:
         raise ValueError(f"images: expected (B, N, 3, H, W) uint8, got {_describe(images)}")
-    batch, cameras = images.shape[:2]
+    batch, cameras, _, height_px, width_px = images.shape
+    if height_px % COARSEST_STRIDE or width_px % COARSEST_STRIDE:
+        raise ValueError(
+            f"images: expected sides in multiples of {COARSEST_STRIDE} px, "
+            f"got {height_px}×{width_px}"
+        )
     for name, value, shape in (
         ("K", K, (batch, cameras, 3, 3)),
         ("base_T_camera", base_T_camera, (batch, cameras, 4, 4)),
@@ -25,6 +33,8 @@ def check_cameras(images: Tensor, K: Tensor, base_T_camera: Tensor, present: Ten
     ):
         if tuple(value.shape) != shape:
             raise ValueError(f"{name}: expected shape {shape}, got {tuple(value.shape)}")
+    if present.dtype != torch.bool:
+        raise ValueError(f"present: expected bool, got {_describe(present)}")
     if _values_can_be_read():
         check_intrinsics(K[present])
         check_rigid("base_T_camera", base_T_camera[present])

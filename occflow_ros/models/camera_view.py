@@ -61,11 +61,13 @@ def see(
         present: (B, N) bool; an absent camera sees nothing.
         image_hw_px: height and width of the images.
     """
-    flat_location, flat_visible = project_from_base(
-        points_m.flatten(0, 1), K, base_T_camera, image_hw_px
-    )
+    with torch.autocast(points_m.device.type, enabled=False):  # bfloat16 would be pixels off
+        flat_location, flat_visible = project_from_base(
+            points_m.flatten(0, 1), K, base_T_camera, image_hw_px
+        )
     location = flat_location.unflatten(2, points_m.shape[:2])  # (B, N, P, Q, 2)
     visible = flat_visible.unflatten(2, points_m.shape[:2]) & present[..., None, None]
+    location = torch.where(visible[..., None], location, 0.0)  # behind a camera it is not finite
     sees = visible.any(dim=2)  # (B, N, Q)
     longest = max(1, int(sees.sum(dim=-1).max()))
     query = sees.to(torch.uint8).argsort(dim=-1, descending=True, stable=True)[..., :longest]

@@ -46,6 +46,12 @@ def test_good_arguments_come_through():
         ("images", lambda x: x[:, :, :1], r"images: expected \(B, N, 3, H, W\) uint8, got \(2, 3,"),
         ("images", lambda x: x.float(), r"uint8, got \(2, 3, 3, 32, 64\) float32"),
         ("images", lambda x: x[:, :2], r"K: expected shape \(2, 2, 3, 3\), got \(2, 3, 3, 3\)"),
+        (
+            "images",
+            lambda x: x[..., :50],
+            r"images: expected sides in multiples of 32 px, got 32×50",
+        ),
+        ("present", lambda x: x.float(), r"present: expected bool, got \(2, 3\) float32"),
         ("present", lambda x: x[:1], r"present: expected shape \(2, 3\), got \(1, 3\)"),
         ("K", with_entry((1, 0, 0, 0), -5.0), "K: expected finite intrinsics with positive"),
         ("K", with_entry((0, 2, 1, 2), float("nan")), "K: expected finite intrinsics"),
