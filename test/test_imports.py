@@ -43,6 +43,18 @@ RULES = (
         r"occflow_ros\.(config|data|engine|losses|metrics|models|ops|rendering|viz)",
         "geometry stands below everything",
     ),
+    (
+        "occflow_ros/rendering",
+        (),
+        r"occflow_ros\.(config|data|engine|losses|metrics|models|viz)",
+        "rendering is functions of fields, whoever predicts them",
+    ),
+    (
+        "occflow_ros/losses",
+        (),
+        r"occflow_ros\.(config|data|engine|metrics|models|rendering|viz)",
+        "losses are functions of tensors, whoever renders them",
+    ),
     ("underlay", (), r"occflow_ros|torch", "the underlay replaces upstream packages"),
 )
 

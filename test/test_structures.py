@@ -112,7 +112,10 @@ def test_volumes_of_another_shape_are_refused():
 
 def frame(stamp_ns: int) -> Frame:
     rig = CameraRig(
-        ("a", "b"), torch.eye(3).expand(2, 3, 3), torch.eye(4).expand(2, 4, 4), torch.ones(2, dtype=torch.bool)
+        ("a", "b"),
+        torch.eye(3).expand(2, 3, 3),
+        torch.eye(4).expand(2, 4, 4),
+        torch.ones(2, dtype=torch.bool),
     )
     images = torch.zeros(2, 3, 4, 6, dtype=torch.uint8)
     return Frame(stamp_ns, images, rig, torch.eye(4, dtype=torch.float64))

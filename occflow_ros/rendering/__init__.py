@@ -1,0 +1,1 @@
+"""Differentiable volume rendering: pure functions over callables and tensors (section B.5)."""
