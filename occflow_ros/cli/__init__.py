@@ -18,6 +18,7 @@ COMMANDS = {
     "bench": "measure the numbers that the project states",
     "config": "print a resolved configuration",
     "demo": "replay a drive through the real node over DDS and write a report",
+    "info": "print what a configuration makes: shapes, parameters, FLOPs",
     "synth": "write a synthetic driving scene",
 }
 

@@ -44,6 +44,16 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cameras_argument(parser: argparse.ArgumentParser) -> None:
+    """The `--cameras` option of every command that takes or counts steps without real cameras."""
+    parser.add_argument(
+        "--cameras",
+        type=positive_int,
+        default=6,
+        help="of a ring around the ego, each 70° wide (default: %(default)s)",
+    )
+
+
 def _at_least(smallest: int, text: str) -> int:
     value = int(text)
     if value < smallest:

@@ -110,9 +110,7 @@ class OccFlowNet(nn.Module):
         """
         shape = self._volume_shape(len(volume))
         if tuple(volume.shape) != shape:
-            raise ValueError(
-                f"volume: expected {shape} (B, C, X, Y, Z), got {tuple(volume.shape)}"
-            )
+            raise ValueError(f"volume: expected {shape} (B, C, X, Y, Z), got {tuple(volume.shape)}")
         check_history(shape, history, past_T_current)
         return self._predict(volume, history, past_T_current)
 

@@ -142,9 +142,7 @@ def align_history(
         for each of n past volumes aligned (B, C, X, Y, Z), zero where not seen, and seen
         (B, 1, X, Y, Z) bool.
     """
-    return [
-        voxel_warp(past, past_T_current[:, index], grid) for index, past in enumerate(history)
-    ]
+    return [voxel_warp(past, past_T_current[:, index], grid) for index, past in enumerate(history)]
 
 
 def seen_everywhere(volume: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,15 +6,21 @@ import argparse
 import importlib
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, get_args
 
 import torch
 
-from occflow_ros.cli.arguments import add_device_argument, add_preset_argument, positive_int
-from occflow_ros.config import resolve
-from occflow_ros.measurement import Measurement, Options
+from occflow_ros.cli.arguments import (
+    add_cameras_argument,
+    add_device_argument,
+    add_preset_argument,
+    positive_int,
+)
+from occflow_ros.config import Config, StreamConfig, resolve
+from occflow_ros.measurement import Measurement, Options, table
 from occflow_ros.output import write_text
 
 SUITES = ("network", "synth", "messages")
@@ -25,6 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("suite", nargs="?", choices=SUITES, help="one suite (default: all)")
     add_preset_argument(parser)
     add_device_argument(parser)
+    add_cameras_argument(parser)
+    parser.add_argument(
+        "--precision",
+        choices=get_args(StreamConfig.model_fields["precision"].annotation),
+        help="in place of the preset's stream.precision",
+    )
+    parser.add_argument(
+        "--compile", action="store_true", default=None, help="as stream.compile: true"
+    )
     parser.add_argument(
         "--repeat", type=positive_int, default=20, help="timed runs (default: %(default)s)"
     )
@@ -32,17 +47,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print a row for each measurement as it is made."""
-    options = Options(config=resolve(args.preset), device=args.device, repeat=args.repeat)
+    """Print the numbers as they are made."""
+    options = Options(
+        config=_with_stream(resolve(args.preset), precision=args.precision, compile=args.compile),
+        device=args.device,
+        repeat=args.repeat,
+        cameras=args.cameras,
+    )
     print(f"{machine(options.device)}\n")
-    measurements = []
-    for measurement in _measure([args.suite] if args.suite else SUITES, options):
-        print(measurement.row(), flush=True)
-        measurements.append(measurement)
+    measurements: list[Measurement] = []
+    for line in table(
+        _kept(_measure([args.suite] if args.suite else SUITES, options), measurements)
+    ):
+        print(line, flush=True)
     if args.json:
-        rows = [asdict(measurement) for measurement in measurements]
-        document = {"machine": machine(options.device), "measurements": rows}
-        write_text(args.json, json.dumps(document, indent=2) + "\n")
+        write_text(args.json, json.dumps(_document(options, measurements), indent=2) + "\n")
 
 
 def machine(device: str) -> str:
@@ -52,6 +71,29 @@ def machine(device: str) -> str:
         f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
         f"Python {platform.python_version()}"
     )
+
+
+def _with_stream(config: Config, **changes: str | bool | None) -> Config:
+    """The configuration with those settings of `stream` that were given."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    return config.model_copy(update={"stream": config.stream.model_copy(update=given)})
+
+
+def _document(options: Options, measurements: list[Measurement]) -> dict[str, Any]:
+    return {
+        "machine": machine(options.device),
+        "device": options.device,
+        "repeat": options.repeat,
+        "cameras": options.cameras,
+        "config": options.config.model_dump(mode="json"),
+        "measurements": [asdict(measurement) for measurement in measurements],
+    }
+
+
+def _kept(measured: Iterable[Measurement], into: list[Measurement]) -> Iterator[Measurement]:
+    for measurement in measured:
+        into.append(measurement)
+        yield measurement
 
 
 def _measure(suites: tuple[str, ...] | list[str], options: Options) -> Iterator[Measurement]:

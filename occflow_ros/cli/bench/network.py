@@ -1,56 +1,136 @@
-"""One streaming step of the network, stage by stage, with a warm history."""
+"""One streaming step of the network, stage by stage, beside recomputing the whole clip."""
 
 from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
+from occflow_ros.engine.inspection import PartSize, part_sizes
 from occflow_ros.engine.ring import ring_frame
 from occflow_ros.engine.streaming import OccupancyStream
 from occflow_ros.measurement import Measurement, Options
 from occflow_ros.models.build import build_network
+from occflow_ros.structures import Clip, Frame
 
-_CAMERAS = 6
 _WARM_UP = 3
 
 
+@dataclass(slots=True)
+class Run:
+    """What was measured while steps and clips took turns.
+
+    Args:
+        stages_ms: by stage, one time per step.
+        step_ms: of the whole step, one time per step.
+        clip_ms: of the same frame from its clip alone.
+        peak_bytes: memory while a step ran with a full history.
+    """
+
+    stages_ms: dict[str, list[float]] = field(default_factory=dict)
+    step_ms: list[float] = field(default_factory=list)
+    clip_ms: list[float] = field(default_factory=list)
+    peak_bytes: int = 0
+
+
 def measure(options: Options) -> Iterator[Measurement]:
-    """Times p50 and p90 by stage and in total, memory and parameters."""
-    network = build_network(options.config.model)
-    stream = OccupancyStream(network, options.config, options.device)
-    rows = _steps(stream, options)
-    for stage in rows[0]:
-        times_ms = np.array([row[stage] for row in rows])
-        note = f"{_CAMERAS} cameras" if stage == "step" else ""
-        yield Measurement(f"network.{stage} p50", float(np.median(times_ms)), "ms", note)
-        yield Measurement(f"network.{stage} p90", float(np.percentile(times_ms, 90)), "ms")
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    yield Measurement("network.parameters", parameters / 1e6, "M")
+    """A row per stage and one for the step; then rate, gain over the clip, and memory."""
+    sizes = part_sizes(options.config.model, options.cameras)
+    stream = OccupancyStream(build_network(options.config.model), options.config, options.device)
+    before_bytes = 0 if _is_cuda(options.device) else _resident_bytes()
+    run = _run(stream, options)
+    for stage, times_ms in run.stages_ms.items():
+        yield from _row(stage, times_ms, [part for part in sizes if part.stage == stage])
+    yield from _row("step", run.step_ms, sizes)
+    yield from _times("clip, all of it computed again", run.clip_ms)
+    yield from _totals(run, stream, options, before_bytes)
+
+
+def _row(name: str, times_ms: list[float], sizes: list[PartSize]) -> Iterator[Measurement]:
+    yield from _times(name, times_ms)
+    for quantity, total, unit, divisor in (
+        ("parameters", sum(part.parameters for part in sizes), "M", 1e6),
+        ("FLOPs", sum(part.flops for part in sizes), "G", 1e9),
+    ):
+        yield Measurement(f"network.{name}", total / divisor, unit, quantity=quantity)
+
+
+def _times(name: str, times_ms: list[float]) -> Iterator[Measurement]:
+    for quantity, percent in (("p50", 50), ("p90", 90)):
+        value_ms = float(np.percentile(times_ms, percent))
+        yield Measurement(f"network.{name}", value_ms, "ms", quantity=quantity)
+
+
+def _totals(
+    run: Run, stream: OccupancyStream, options: Options, before_bytes: int
+) -> Iterator[Measurement]:
+    stream_config, history = options.config.stream, options.config.model.temporal.history
+    step_ms, clip_ms = float(np.median(run.step_ms)), float(np.median(run.clip_ms))
+    how = f"{options.cameras} cameras, {stream_config.precision}"
+    how += ", compiled" if stream_config.compile else ""
+    yield Measurement("network.rate", 1e3 / step_ms, "steps/s", how)
+    yield Measurement("network.gain over the clip", clip_ms / step_ms, "times", _aim(history))
     yield Measurement("network.history buffer", stream.history_bytes / 1e6, "MB")
-    yield _peak_memory(options.device)
+    where = "allocated on the device" if _is_cuda(options.device) else "resident, whole process"
+    yield Measurement("network.peak memory", run.peak_bytes / 2**20, "MiB", where)
+    if not _is_cuda(options.device):
+        beyond = (run.peak_bytes - before_bytes) / 2**20
+        yield Measurement(
+            "network.peak memory of a step", beyond, "MiB", "beyond what was resident before"
+        )
 
 
-def _steps(stream: OccupancyStream, options: Options) -> list[dict[str, float]]:
-    """Milliseconds by stage and of the whole step, one row per timed frame."""
-    rows = []
-    for index in range(_WARM_UP + options.repeat):
-        frame = ring_frame(_CAMERAS, options.config.model.image_hw_px, index)
-        start_s = time.perf_counter()
-        stream.step(frame)
-        if options.device.startswith("cuda"):
-            torch.cuda.synchronize(options.device)
-        step_ms = (time.perf_counter() - start_s) * 1e3
-        rows.append({**stream.timings_ms, "step": step_ms})
-    return rows[_WARM_UP:]
+def _aim(history: int) -> str:
+    return f"with {history} past volumes" + ("; aim: at least 2.2" if history == 2 else "")
 
 
-def _peak_memory(device: str) -> Measurement:
-    if device.startswith("cuda"):
-        peak = torch.cuda.max_memory_allocated(device)
-        return Measurement("network.peak memory", peak / 2**20, "MiB", "allocated on the device")
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Measurement("network.peak memory", peak_kib / 2**10, "MiB", "resident, whole process")
+def _run(stream: OccupancyStream, options: Options) -> Run:
+    """Steps with a warm history and clips of the same frames, by turns."""
+    history = options.config.model.temporal.history
+    warm_up = max(_WARM_UP, history + 1)
+    recent: deque[Frame] = deque(maxlen=history + 1)
+    run = Run()
+    for index in tqdm(range(warm_up + options.repeat), desc="network", unit="step", leave=False):
+        recent.append(ring_frame(options.cameras, options.config.model.image_hw_px, index))
+        if index == warm_up and _is_cuda(options.device):
+            torch.cuda.reset_peak_memory_stats(options.device)
+        step_ms = _time_ms(lambda: stream.step(recent[-1]), options.device)
+        if index < warm_up:
+            continue
+        run.peak_bytes = run.peak_bytes or _peak_bytes(options.device)
+        run.step_ms.append(step_ms)
+        for stage, stage_ms in stream.timings_ms.items():
+            run.stages_ms.setdefault(stage, []).append(stage_ms)
+        run.clip_ms.append(
+            _time_ms(lambda: stream.forward_clip(Clip(tuple(recent))), options.device)
+        )
+    return run
+
+
+def _time_ms(call: Callable[[], object], device: str) -> float:
+    start_s = time.perf_counter()
+    call()
+    if _is_cuda(device):
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - start_s) * 1e3
+
+
+def _peak_bytes(device: str) -> int:
+    if _is_cuda(device):
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def _is_cuda(device: str) -> bool:
+    return torch.device(device).type == "cuda"

@@ -43,8 +43,8 @@ def measure(options: Options) -> Iterator[Measurement]:
         )
         for name, call, note in calls:
             times_ms = time_ms(_synchronised(call, options.device), options.repeat)
-            yield Measurement(f"{name} p50", float(np.median(times_ms)), "ms", note)
-            yield Measurement(f"{name} max", float(times_ms.max()), "ms")
+            yield Measurement(name, float(np.median(times_ms)), "ms", note, "p50")
+            yield Measurement(name, float(times_ms.max()), "ms", quantity="max")
 
 
 def _synchronised(call: Callable[[], object], device: str) -> Callable[[], object]:
