@@ -252,6 +252,7 @@ SMALL = ModelConfig(
     lifter=LifterConfig(
         layers=3, cross_plane_points=8, image_points_hw=8, image_points_zh=32, image_points_wz=32
     ),
+    temporal=TemporalConfig(points=4),
     refiner=RefinerConfig(blocks=(1, 1, 1), channels=48, output_channels=48),
     heads=HeadsConfig(hidden=48),
 )

@@ -21,6 +21,7 @@ from occflow_ros.structures import Frame
 Points = npt.NDArray[np.float32]
 
 NUSCENES_LIDAR_COLUMNS = 5
+KITTI_LIDAR_COLUMNS = 4
 
 _ENCODING: dict[str, tuple[int, ...]] = {".jpg": (cv2.IMWRITE_JPEG_QUALITY, 95), ".png": ()}
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -67,24 +68,26 @@ def write_image(path: Path, image: Image) -> None:
 def read_lidar(path: Path) -> Points:
     """Points (N, 3) of a sweep in metres in the LiDAR frame, rows that are not finite left out.
 
-    Reads `.npy` (N, 3 or more) float16 or float32 and nuScenes' `.pcd.bin` (N, 5) float32.
+    Reads `.npy` (N, 3 or more) float16 or float32, nuScenes' `.pcd.bin` (N, 5) float32 and KITTI's
+    `.bin` (N, 4) float32.
 
     Raises:
         DataError: where the file is missing, corrupt or of another shape or type.
     """
-    values = _read_nuscenes_lidar(path) if path.name.endswith(".pcd.bin") else _read_npy(path)
+    columns = _packed_columns(path)
+    values = _read_npy(path) if columns is None else _read_packed(path, columns)
     points = values[:, :3].astype(np.float32)
     return points[np.isfinite(points).all(axis=1)]
 
 
 def write_lidar(path: Path, points_m: Points) -> None:
-    """Points (N, 3) to `.npy` float32, or to `.pcd.bin` with intensity and ring zero."""
+    """Points (N, 3) to `.npy` float32, or to `.pcd.bin` or `.bin` with zeros in other columns."""
     points_m = np.asarray(points_m, dtype=np.float32)
-    if path.name.endswith(".pcd.bin"):
-        padding = ((0, 0), (0, NUSCENES_LIDAR_COLUMNS - 3))
-        np.pad(points_m[:, :3], padding).tofile(path)
-    else:
+    columns = _packed_columns(path)
+    if columns is None:
         np.save(path, points_m)
+    else:
+        np.pad(points_m[:, :3], ((0, 0), (0, columns - 3))).tofile(path)
 
 
 def load_view(camera: Camera, image_file: SensorFile) -> View:
@@ -182,15 +185,21 @@ def _read_bytes(path: Path, what: str) -> bytes:
         raise DataError(f"{path}: {what} cannot be read: {error.strerror}") from None
 
 
-def _read_nuscenes_lidar(path: Path) -> npt.NDArray:
+def _packed_columns(path: Path) -> int | None:
+    """Numbers in a row of a file of bare float32, None where the name is that of another format."""
+    if path.name.endswith(".pcd.bin"):
+        return NUSCENES_LIDAR_COLUMNS
+    return KITTI_LIDAR_COLUMNS if path.suffix == ".bin" else None
+
+
+def _read_packed(path: Path, columns: int) -> npt.NDArray:
     data = _read_bytes(path, "LiDAR sweep")
-    row_bytes = 4 * NUSCENES_LIDAR_COLUMNS
+    row_bytes = 4 * columns
     if len(data) % row_bytes:
         raise DataError(
-            f"{path}: expected rows of {NUSCENES_LIDAR_COLUMNS} float32 ({row_bytes} bytes),"
-            f" got {len(data)} bytes"
+            f"{path}: expected rows of {columns} float32 ({row_bytes} bytes), got {len(data)} bytes"
         )
-    return np.frombuffer(data, "<f4").reshape(-1, NUSCENES_LIDAR_COLUMNS)
+    return np.frombuffer(data, "<f4").reshape(-1, columns)  # (N, columns)
 
 
 def _read_npy(path: Path) -> npt.NDArray:

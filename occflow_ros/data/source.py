@@ -5,9 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from occflow_ros.data.drive import Drive
+from occflow_ros.data.kitti_odometry import SEQUENCES, read_kitti_odometry
+from occflow_ros.data.kitti_raw import DRIVES, read_kitti_raw
+from occflow_ros.data.kitti_tracking import IMAGES, read_kitti_tracking
 from occflow_ros.data.nuscenes import read_nuscenes
 from occflow_ros.data.recording import HEADER, read_recording
 from occflow_ros.errors import DataError
+
+_TABLES = "*/scene.json"
+_STRUCTURES = {
+    "recording": ("a recording folder", (HEADER,)),
+    "nuscenes": ("a nuScenes data set", (_TABLES,)),
+    "kitti_raw": ("a KITTI raw data set", (DRIVES,)),
+    "kitti_odometry": ("a KITTI odometry or SemanticKITTI data set", (SEQUENCES,)),
+    "kitti_tracking": ("a KITTI tracking data set", IMAGES),
+}
+"""By kind: what it is called, and patterns of which its folder holds one."""
+
+_NAMES_SHOWN = 10
 
 
 def open_drive(
@@ -15,37 +30,59 @@ def open_drive(
     scene: str | None = None,
     version: str | None = None,
     keyframes_only: bool = True,
+    stereo: bool = False,
 ) -> Drive:
-    """Read a recording folder, or one scene of a nuScenes data set.
+    """Read a recording folder, or one scene of a nuScenes or KITTI data set.
 
     Args:
-        source: the folder.
-        scene: name, token or index of a nuScenes scene; None takes the only one.
-        version: tables of the nuScenes data set; None takes the only ones.
+        source: the folder; of a data set, its root.
+        scene: name, token or index of a nuScenes scene, name of a KITTI drive, number of a KITTI
+            sequence; None takes the only one.
+        version: tables of the nuScenes data set, or `training` or `testing` of KITTI tracking; None
+            takes the only ones.
         keyframes_only: of a nuScenes scene, leave out what lies between the keyframes.
+        stereo: of a KITTI drive, take camera 3 beside camera 2.
 
     Raises:
-        DataError: where the folder holds neither, or not what was asked for.
+        DataError: where the folder holds none of these, or not what was asked for.
     """
     folder = Path(source).expanduser()
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder with a drive, found none")
-    if (folder / HEADER).exists():
-        if scene is not None or version is not None:
-            raise DataError(f"{folder}: a recording folder has no scenes or versions to choose")
-        return read_recording(folder)
-    return read_nuscenes(folder, _version(folder, version), scene, keyframes_only)
+    match _kind(folder):
+        case "recording":
+            if scene is not None or version is not None:
+                raise DataError(f"{folder}: a recording folder has no scenes or versions to choose")
+            return read_recording(folder)
+        case "nuscenes":
+            return read_nuscenes(folder, _version(folder, version), scene, keyframes_only)
+        case "kitti_tracking":
+            return read_kitti_tracking(folder, version, scene, stereo)
+        case kind:
+            if version is not None:
+                raise DataError(f"{folder}: a KITTI raw or odometry data set has no versions")
+            read = read_kitti_raw if kind == "kitti_raw" else read_kitti_odometry
+            return read(folder, scene, stereo)
+
+
+def _kind(folder: Path) -> str:
+    for kind, (_, patterns) in _STRUCTURES.items():
+        if any(True for pattern in patterns for _ in folder.glob(pattern)):
+            return kind
+    expected = "; ".join(f"{' or '.join(p)} ({what})" for what, p in _STRUCTURES.values())
+    raise DataError(f"{folder}: expected one of {expected}; found {_contents(folder)}")
+
+
+def _contents(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir())
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return (", ".join(names[:_NAMES_SHOWN]) or "nothing") + more
 
 
 def _version(folder: Path, version: str | None) -> str:
-    found = sorted(path.parent.name for path in folder.glob("*/scene.json"))
+    found = sorted(path.parent.name for path in folder.glob(_TABLES))
     if version in found:
         return str(version)
-    if not found:
-        raise DataError(
-            f"{folder}: expected {HEADER} (a recording folder) or v1.0-*/scene.json"
-            " (a nuScenes data set), found neither"
-        )
     if version is None and len(found) == 1:
         return found[0]
     raise DataError(f"{folder}: expected a version out of {found}, got {version or 'none'}")

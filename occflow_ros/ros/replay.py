@@ -36,7 +36,7 @@ DELIVERY_S = 5
 class ReplayParameters(StrictModel):
     """What to play, and how."""
 
-    source: str = Field("", description="recording folder, or root of a nuScenes data set")
+    source: str = Field("", description="recording folder, or root of a nuScenes or KITTI data set")
     scene: str = Field("", description="scene of a nuScenes data set; empty: the only one")
     version: str = Field("", description="version of a nuScenes data set; empty: the only one")
     keyframes_only: bool = Field(True, description="leave out what lies between keyframes")

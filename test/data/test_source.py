@@ -38,5 +38,5 @@ def test_a_nuscenes_data_set_is_opened(dataroot):
 def test_other_folders_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"none: expected a folder with a drive, found none"):
         open_drive(tmp_path / "none")
-    with pytest.raises(DataError, match=r"recording.yaml .* or v1.0-\*/scene.json .*found neither"):
+    with pytest.raises(DataError, match=r"recording.yaml .*; \*/scene.json .*; found nothing"):
         open_drive(tmp_path)

@@ -284,6 +284,7 @@ PRESETS = {
         "cross_plane_points": 8,
         "image_points": (8, 32, 32),
         "ffn": 192,
+        "temporal_points": 4,
         "refiner_blocks": (1, 1, 1),
     },
     "nano": PAPER

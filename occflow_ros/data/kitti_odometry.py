@@ -1,0 +1,134 @@
+"""Sequences of the KITTI odometry benchmark, and of SemanticKITTI, which lies in the same folders.
+
+    sequences/00/calib.txt, times.txt
+    sequences/00/image_2/000000.png, image_3/000000.png, velodyne/000000.bin
+    sequences/00/voxels/000000.bin, 000000.label, 000000.invalid          of SemanticKITTI
+    poses/00.txt                 of the benchmark, or sequences/00/poses.txt of SemanticKITTI
+
+The base is the Velodyne's frame, see `occflow_ros.data.kitti`. Poses are those of the data set;
+its sweeps are free of the ego's motion. Time begins at 0 with each sequence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from occflow_ros.data.drive import Drive
+from occflow_ros.data.kitti import (
+    assemble_drive,
+    check_image_count,
+    choose,
+    make_layout,
+    numbers,
+    read_lines,
+)
+from occflow_ros.data.kitti_calibration import read_calibration, rectified_cameras
+from occflow_ros.errors import DataError
+from occflow_ros.geometry import se3
+
+SEQUENCES = "sequences/*"
+TRAINING = ("00", "01", "02", "03", "04", "05", "06", "07", "09", "10")
+VALIDATION = ("08",)
+TEST = tuple(str(number) for number in range(11, 22))
+
+
+@dataclass(frozen=True, slots=True)
+class VoxelFiles:
+    """The voxel grid that SemanticKITTI has of one frame, 256×256×32 of 0.2 m from the base on.
+
+    Args:
+        occupied: bits of the voxels that the sweep hits.
+        label: uint16 class of each voxel; None in the test sequences.
+        invalid: bits of the voxels that do not count; None in the test sequences.
+    """
+
+    occupied: Path
+    label: Path | None
+    invalid: Path | None
+
+
+def voxel_files(dataroot: Path, sequence: str) -> dict[int, VoxelFiles]:
+    """Voxel grids of a sequence by frame number (every fifth one), empty where there are none."""
+    folder = dataroot / "sequences" / sequence / "voxels"
+    return {int(path.stem): _voxel_files(path) for path in sorted(folder.glob("*.bin"))}
+
+
+def read_kitti_odometry(dataroot: Path, sequence: str | None = None, stereo: bool = False) -> Drive:
+    """Read one sequence.
+
+    The sequences of the official split are `TRAINING`, `VALIDATION` and `TEST`; for the latter only
+    SemanticKITTI has poses.
+
+    Args:
+        dataroot: folder with `sequences`.
+        sequence: its two digits; None takes the only one.
+        stereo: camera 3 beside camera 2.
+
+    Raises:
+        DataError: names the file and what was expected.
+    """
+    found = [path.name for path in dataroot.glob(SEQUENCES) if path.is_dir()]
+    sequence = choose(dataroot / "sequences", "sequence", found, sequence)
+    folder = dataroot / "sequences" / sequence
+    calibration = read_calibration(folder / "calib.txt")
+    rect_T_base = calibration.rigid_12("Tr")
+    times = folder / "times.txt"
+    stamps_ns = _read_stamps_ns(times)
+    layout = make_layout(folder, "image_{}", "velodyne", digits=6, stereo=stereo)
+    check_image_count(layout, len(stamps_ns), times)
+    odom_T_base = _read_poses(_poses_file(dataroot, sequence), rect_T_base, len(stamps_ns))
+    sizes_hw_px, base_T_rect = layout.sizes_hw_px(), se3.inverse(rect_T_base)
+    return assemble_drive(
+        name=sequence,
+        cameras=rectified_cameras(calibration, "P{}", sizes_hw_px, base_T_rect),
+        layout=layout,
+        stamps_ns=stamps_ns,
+        odom_T_base=odom_T_base,
+        boxes=None,
+        counted=times,
+    )
+
+
+def _voxel_files(occupied: Path) -> VoxelFiles:
+    label, invalid = occupied.with_suffix(".label"), occupied.with_suffix(".invalid")
+    return VoxelFiles(
+        occupied=occupied,
+        label=label if label.is_file() else None,
+        invalid=invalid if invalid.is_file() else None,
+    )
+
+
+def _poses_file(dataroot: Path, sequence: str) -> Path:
+    benchmark = dataroot / "poses" / f"{sequence}.txt"
+    semantic = dataroot / "sequences" / sequence / "poses.txt"
+    for path in (benchmark, semantic):
+        if path.is_file():
+            return path
+    raise DataError(f"{benchmark}: file is missing, and so is {semantic}")
+
+
+def _read_poses(path: Path, rect_T_base: se3.Array, count: int) -> list[se3.Array]:
+    """odom_T_base (4, 4) of poses of rectified camera 0 in its own first frame."""
+    lines = read_lines(path)
+    if len(lines) != count:
+        raise DataError(f"{path}: expected {count} poses, as times.txt has lines, got {len(lines)}")
+    base_T_rect = se3.inverse(rect_T_base)
+    return [
+        base_T_rect @ _pose(line, f"{path}:{row}") @ rect_T_base
+        for row, line in enumerate(lines, start=1)
+    ]
+
+
+def _pose(line: str, where: str) -> se3.Array:
+    try:
+        return se3.from_row_major_12(numbers(line, where, 12))
+    except ValueError as error:
+        raise DataError(f"{where}: {error}") from None
+
+
+def _read_stamps_ns(path: Path) -> list[int]:
+    return [
+        round(1e9 * numbers(line, f"{path}:{row}", 1)[0])
+        for row, line in enumerate(read_lines(path), start=1)
+    ]
