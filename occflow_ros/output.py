@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -49,7 +50,8 @@ def output_file(target: Path) -> Iterator[Path]:
     Raises:
         OutputError: names `target` where it cannot be written.
     """
-    partial = target.with_name(f"{target.name}.partial")
+    writer = f"{os.getpid()}-{threading.get_ident()}"  # two may write the same file
+    partial = target.with_name(f"{target.name}.{writer}.partial")
     try:
         yield partial
         partial.replace(target)

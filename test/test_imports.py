@@ -22,7 +22,7 @@ RULES = (
     (
         "occflow_ros/models",
         (),
-        r"occflow_ros\.(data|losses|metrics|rendering|viz)",
+        r"occflow_ros\.(cues|data|losses|metrics|rendering|viz)",
         "nothing below models/ knows data or losses",
     ),
     (
@@ -34,25 +34,25 @@ RULES = (
     (
         "occflow_ros/ops",
         (),
-        r"occflow_ros\.(config|data|engine|losses|metrics|models|rendering|viz)",
+        r"occflow_ros\.(config|cues|data|engine|losses|metrics|models|rendering|viz)",
         "kernels stand below everything",
     ),
     (
         "occflow_ros/geometry",
         (),
-        r"occflow_ros\.(config|data|engine|losses|metrics|models|ops|rendering|viz)",
+        r"occflow_ros\.(config|cues|data|engine|losses|metrics|models|ops|rendering|viz)",
         "geometry stands below everything",
     ),
     (
         "occflow_ros/rendering",
         (),
-        r"occflow_ros\.(config|data|engine|losses|metrics|models|viz)",
+        r"occflow_ros\.(config|cues|data|engine|losses|metrics|models|viz)",
         "rendering is functions of fields, whoever predicts them",
     ),
     (
         "occflow_ros/losses",
         (),
-        r"occflow_ros\.(config|data|engine|metrics|models|rendering|viz)",
+        r"occflow_ros\.(config|cues|data|engine|metrics|models|rendering|viz)",
         "losses are functions of tensors, whoever renders them",
     ),
     ("underlay", (), r"occflow_ros|torch", "the underlay replaces upstream packages"),

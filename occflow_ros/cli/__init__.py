@@ -17,6 +17,7 @@ from occflow_ros.errors import OccflowError
 COMMANDS = {
     "bench": "measure the numbers that the project states",
     "config": "print a resolved configuration",
+    "cues": "make optical flow and movable masks of a drive, for training",
     "demo": "replay a drive through the real node over DDS and write a report",
     "info": "print what a configuration makes: shapes, parameters, FLOPs",
     "synth": "write a synthetic driving scene",
