@@ -134,18 +134,19 @@ def flop_counter() -> FlopCounterMode:
     return FlopCounterMode(display=False, custom_mapping=dict(SAMPLING_FLOPS))
 
 
-def _grid_sample_flops(value: Any, grid: Any, *_: Any, out_shape: Any, **__: Any) -> int:
-    """Four corners, a multiply-add each, for each sampled number."""
-    return 2 * 4 * torch.Size(out_shape).numel()
+def _deform_attn_flops(values: Any, locations: Any, weights: Any, **_: Any) -> int:
+    """For each sample and channel a multiply-add for each of four corners, and one to weight it."""
+    samples, channels = torch.Size(weights).numel(), values[0][-1]
+    return 2 * (4 + 1) * samples * channels
 
 
-def _embedding_bag_flops(table: Any, rows: Any, *_: Any, out_shape: Any, **__: Any) -> int:
-    """A multiply-add for each row of the table that is gathered and each of its columns."""
+def _embedding_bag_flops(table: Any, rows: Any, *_: Any, **__: Any) -> int:
+    """For each row of the table that is gathered a multiply-add for each of its columns."""
     return 2 * torch.Size(rows).numel() * table[1]
 
 
 SAMPLING_FLOPS: Mapping[Any, Callable[..., int]] = {
-    torch.ops.aten.grid_sampler_2d: _grid_sample_flops,
+    torch.ops.occflow_ros.deform_attn: _deform_attn_flops,
     torch.ops.aten._embedding_bag: _embedding_bag_flops,
     torch.ops.aten._embedding_bag_forward_only: _embedding_bag_flops,
 }

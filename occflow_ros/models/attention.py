@@ -38,36 +38,40 @@ class SamplingHead(nn.Module):
             self.offsets.bias.copy_(_star(heads, levels, radii_cells).flatten())
 
     def forward(self, query: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries (B, Q, C) to offsets in cells (B, heads, L, P, Q, 2) and logits without the 2."""
-        offsets = self.offsets(query).transpose(1, 2).contiguous()  # (B, heads · L · P · 2, Q)
-        logits = self.logits(query).transpose(1, 2).contiguous()  # (B, heads · L · P, Q)
-        offsets = offsets.unflatten(1, (*self.shape, 2)).transpose(-1, -2)
-        return offsets, logits.unflatten(1, self.shape)
+        """Queries (B, Q, C) to offsets in cells (B, Q, heads, L, P, 2) and logits without the 2."""
+        offsets = self.offsets(query).unflatten(2, (*self.shape, 2))
+        return offsets, self.logits(query).unflatten(2, self.shape)
 
 
 def place(reference: Tensor, offsets: Tensor, maps: Sequence[Tensor]) -> Tensor:
     """Sampling locations in units of the maps.
 
     Args:
-        reference: (B, L, P, Q, 2), or ones in place of B, L or P; (x, y) in [0, 1] inside.
-        offsets: (B, heads, L, P, Q, 2) in cells.
-        maps: L values (..., H_l, W_l).
+        reference: (B, Q, heads, L, P, 2) or ones in place of any but P; (x, y) in [0, 1] inside.
+        offsets: (B, Q, heads, L, P, 2) in cells, of any precision.
+        maps: L values (B, H_l, W_l, heads, C / heads).
 
     Returns:
-        (B, heads, L, P, Q, 2).
+        (B, Q, heads, L, P, 2) in the precision of the reference.
     """
-    size = offsets.new_tensor([(value.shape[-1], value.shape[-2]) for value in maps])  # (L, 2)
-    return reference.unsqueeze(1) + offsets / size[:, None, None]
+    cell = reference.new_tensor([(1 / value.shape[2], 1 / value.shape[1]) for value in maps])
+    cell = cell.unsqueeze(1).expand(offsets.shape[-3:]).contiguous()  # (L, P, 2), fast in the sum
+    return torch.addcmul(reference, offsets.to(reference.dtype), cell)
 
 
 def softmax_over_samples(logits: Tensor) -> Tensor:
-    """Softmax over levels and points together, (B, heads, L, P, Q)."""
-    return logits.flatten(2, 3).softmax(dim=2).view_as(logits)
+    """Softmax over levels and points together, (B, Q, heads, L, P), in float32 at least.
+
+    Written out, since PyTorch's own takes five times as long on a CPU for so few samples.
+    """
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    exponential = torch.exp(logits - logits.detach().amax(dim=(3, 4), keepdim=True))
+    return exponential / exponential.sum(dim=(3, 4), keepdim=True)
 
 
-def to_heads(tokens: Tensor, heads: int, rows: int, columns: int) -> Tensor:
-    """Tokens (B, rows · columns, C) to maps per head (B, heads, C / heads, rows, columns)."""
-    return tokens.transpose(1, 2).reshape(tokens.shape[0], heads, -1, rows, columns)
+def to_map(tokens: Tensor, heads: int, rows: int, columns: int) -> Tensor:
+    """Tokens (B, rows · columns, C) to a map of values (B, rows, columns, heads, C / heads)."""
+    return tokens.unflatten(2, (heads, -1)).unflatten(1, (rows, columns))
 
 
 def _star(heads: int, levels: int, radii_cells: Sequence[float]) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from occflow_ros.models.precision import full_precision
 from occflow_ros.structures import VoxelGrid
 
 
@@ -21,6 +22,9 @@ class Prediction:
 
     sdf_m: Tensor
     flow_m: Tensor
+
+
+torch.export.register_dataclass(Prediction, serialized_type_name="occflow_ros.Prediction")
 
 
 class Heads(nn.Module):
@@ -50,7 +54,7 @@ class Heads(nn.Module):
 
         A signed distance of 3 m in bfloat16 is off by 1 cm, and so would the surface be.
         """
-        with torch.autocast(volume.device.type, enabled=False):
+        with full_precision(volume.device):
             features = volume.permute(0, 2, 3, 4, 1).to(self.height_m)  # (B, X, Y, Z, C)
             residual_m = self.sdf(features).squeeze(-1)
             return Prediction(sdf_m=self.height_m + residual_m, flow_m=self.flow(features))

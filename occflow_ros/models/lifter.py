@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from occflow_ros.models.attention import SamplingHead, place, softmax_over_samples, to_heads
+from occflow_ros.models.attention import SamplingHead, place, softmax_over_samples, to_map
 from occflow_ros.models.camera_view import CameraView, see
 from occflow_ros.models.tpv import (
     PLANES,
@@ -47,8 +47,8 @@ class CrossPlaneAttention(nn.Module):
         self.sizes = [(shape[PLANES[i][0]], shape[PLANES[i][1]]) for i in self.others]
         line = line_points(plane, shape, points)  # (P, Q, 3)
         columns_then_rows = [line[..., [PLANES[i][1], PLANES[i][0]]] for i in self.others]
-        reference = torch.stack(columns_then_rows)  # (2, P, Q, 2)
-        self.register_buffer("reference", reference, persistent=False)
+        reference = torch.stack(columns_then_rows).permute(2, 0, 1, 3)  # (Q, 2, P, 2)
+        self.register_buffer("reference", reference.unsqueeze(1).contiguous(), persistent=False)
         self.sampling = SamplingHead(channels, heads, len(self.others), [0.5] * points)
         self.values = nn.ModuleList(nn.Linear(channels, channels) for _ in self.others)
         self.output = nn.Linear(channels, channels)
@@ -57,11 +57,11 @@ class CrossPlaneAttention(nn.Module):
     def forward(self, query: Tensor, planes: Sequence[Tensor]) -> Tensor:
         """Queries (B, Q, C) with encoding, and the tokens of all planes, to (B, Q, C)."""
         maps = [
-            to_heads(value(planes[index]), self.heads, *size)
+            to_map(value(planes[index]), self.heads, *size)
             for index, value, size in zip(self.others, self.values, self.sizes)
         ]
         offsets, logits = self.sampling(query)
-        locations = place(self.reference.unsqueeze(0), offsets, maps)
+        locations = place(self.reference, offsets, maps)
         return self.output(deform_attn(maps, locations, softmax_over_samples(logits)))
 
 
@@ -85,10 +85,10 @@ class ImageCrossAttention(nn.Module):
         self.output = nn.Linear(channels, channels)
 
     def forward(self, query: Tensor, maps: Sequence[Tensor], view: CameraView) -> Tensor:
-        """Queries (B, Q, C) and L values (B · N, heads, C / heads, H_l, W_l) to (B, Q, C)."""
-        offsets, logits = self.sampling(view.gather(query))  # (B · N, heads, L, P, M, 2)
-        location = view.location.flatten(0, 1).unsqueeze(1)  # (B · N, 1, P, M, 2)
-        visible = view.visible.flatten(0, 1)[:, None, None]  # (B · N, 1, 1, P, M)
+        """Queries (B, Q, C) and L values (B · N, H_l, W_l, heads, C / heads) to (B, Q, C)."""
+        offsets, logits = self.sampling(view.gather(query))  # (B · N, M, heads, L, P, 2)
+        location = view.location.flatten(0, 1)[:, :, None, None]  # (B · N, M, 1, 1, P, 2)
+        visible = view.visible.flatten(0, 1)[:, :, None, None]  # (B · N, M, 1, 1, P)
         weights = softmax_over_samples(logits.masked_fill(~visible, -1e4)) * visible
         answers = deform_attn(maps, place(location, offsets, maps), weights)  # (B · N, M, C)
         seen = (view.hits > 0).unsqueeze(-1)  # (B, Q, 1)
@@ -158,7 +158,10 @@ class TpvLayer(nn.Module):
         views: Sequence[CameraView],
     ) -> list[Tensor]:
         """Tokens of the three planes to their new tokens."""
-        maps = [self.value(level).unflatten(1, (self.heads, -1)) for level in features]
+        maps = [
+            self.value(level).permute(0, 2, 3, 1).unflatten(3, (self.heads, -1))
+            for level in features
+        ]  # L of (B · N, H_l, W_l, heads, C / heads)
         return [
             layer(plane, encoding, planes, maps, view)
             for layer, plane, encoding, view in zip(self.planes, planes, encodings, views)

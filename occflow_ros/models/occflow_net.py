@@ -123,8 +123,7 @@ class OccFlowNet(nn.Module):
     def _predict(
         self, volume: Tensor, history: Sequence[Tensor], past_T_current: Tensor
     ) -> Prediction:
-        poses = past_T_current.to(volume.device, non_blocking=True)
-        return self.heads(self.refiner(self.temporal(volume, history, poses)))
+        return self.heads(self.refiner(self.temporal(volume, history, past_T_current)))
 
     def _volume_shape(self, batch: int) -> tuple[int, ...]:
         return (batch, self.lifter.channels, *self.lifter.grid.shape)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from occflow_ros.models.attention import SamplingHead, place, softmax_over_samples, to_heads
+from occflow_ros.models.attention import SamplingHead, place, softmax_over_samples, to_map
 from occflow_ros.ops.deform_attn import deform_attn
 from occflow_ros.ops.voxel_warp import voxel_warp
 from occflow_ros.structures import VoxelGrid
@@ -50,7 +51,8 @@ class SliceAttention(nn.Module):
         self.sampling = SamplingHead(2 * channels, heads, levels=2, radii_cells=radii_cells)
         self.value = nn.Linear(channels, channels)
         self.output = nn.Linear(channels, channels)
-        self.register_buffer("reference", _cell_centers(shape_xy), persistent=False)
+        reference = _cell_centers(shape_xy)[:, None, None, None].expand(-1, 1, 2, points, 2)
+        self.register_buffer("reference", reference.contiguous(), persistent=False)
 
     def forward(self, query: BevSlices, neighbour: BevSlices) -> Tensor:
         """Both frames' slices to what the query's tokens gain, (B · S, X · Y, C), S = Z + 1."""
@@ -64,10 +66,15 @@ class SliceAttention(nn.Module):
         return self.output(gained.flatten(-2)) * (seen_weight > 0).any(dim=-2)
 
     def _values(self, slices: BevSlices) -> Tensor:
-        """Values per head with one more channel that tells where they are seen."""
-        values = to_heads(self.value(slices.tokens) * slices.seen, self.heads, *self.shape_xy)
-        seen = to_heads(slices.seen.to(values), 1, *self.shape_xy)
-        return torch.cat((values, seen.expand(-1, self.heads, -1, -1, -1)), dim=2)
+        """Values per head and one more channel that is 1, (…, C / heads + 1); zero where unseen."""
+        weight = self.value.weight.unflatten(0, (self.heads, -1))  # (heads, C / heads, C)
+        bias = self.value.bias.unflatten(0, (self.heads, -1))  # (heads, C / heads)
+        values = functional.linear(
+            slices.tokens,
+            functional.pad(weight, (0, 0, 0, 1)).flatten(0, 1),
+            functional.pad(bias, (0, 1), value=1.0).flatten(),
+        )
+        return to_map(values * slices.seen, self.heads, *self.shape_xy)
 
 
 class BackwardForwardAttention(nn.Module):
@@ -175,14 +182,14 @@ def volume_to_slices(volume: Tensor, seen: Tensor) -> BevSlices:
         seen: (B, 1, X, Y, Z) bool.
     """
     mean, mean_seen = mean_over_height(volume, seen)
-    slices = torch.cat((volume, mean), dim=-1)  # (B, C, X, Y, Z + 1)
-    slices_seen = torch.cat((seen, mean_seen), dim=-1)
-    return BevSlices(slices_to_tokens(slices), slices_to_tokens(slices_seen))
+    return BevSlices(slices_to_tokens(volume, mean), slices_to_tokens(seen, mean_seen))
 
 
 def mean_over_height(volume: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
     """Mean over the seen voxels of each column (B, C, X, Y, 1), and whether it has any."""
-    mean = volume.sum(dim=-1, keepdim=True) / seen.sum(dim=-1, keepdim=True).clamp(min=1)
+    slices = volume.permute(0, 4, 2, 3, 1).contiguous()  # (B, Z, X, Y, C), faster to sum
+    total = slices.sum(dim=1).permute(0, 3, 1, 2).unsqueeze(-1)  # (B, C, X, Y, 1)
+    mean = total / seen.sum(dim=-1, keepdim=True).clamp(min=1)
     return mean, seen.any(dim=-1, keepdim=True)
 
 
@@ -202,13 +209,14 @@ def slices_to_volume(tokens: Tensor, shape: tuple[int, int, int]) -> tuple[Tenso
     return volume[..., :-1].contiguous(memory_format=torch.channels_last_3d), volume[..., -1:]
 
 
-def slices_to_tokens(slices: Tensor) -> Tensor:
-    """S horizontal slices (B, C, X, Y, S) to (B · S, X · Y, C)."""
-    return slices.permute(0, 4, 2, 3, 1).flatten(0, 1).flatten(1, 2)
+def slices_to_tokens(*slices: Tensor) -> Tensor:
+    """Horizontal slices, each (B, C, X, Y, S_i), to all of them (B · S, X · Y, C), S = Σ S_i."""
+    first = [each.permute(0, 4, 2, 3, 1) for each in slices]  # (B, S_i, X, Y, C)
+    return torch.cat(first, dim=1).flatten(0, 1).flatten(1, 2)
 
 
 def _cell_centers(shape_xy: tuple[int, int]) -> Tensor:
-    """Own cell of each query in units of the map, (1, 1, 1, X · Y, 2) as (y, x)."""
+    """Own cell of each query in units of the map, (X · Y, 2) as (y, x)."""
     x, y = ((torch.arange(count) + 0.5) / count for count in shape_xy)
     grid_x, grid_y = torch.meshgrid(x, y, indexing="ij")
-    return torch.stack((grid_y, grid_x), dim=-1).view(1, 1, 1, -1, 2)
+    return torch.stack((grid_y, grid_x), dim=-1).flatten(0, 1)

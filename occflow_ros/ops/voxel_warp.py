@@ -16,11 +16,12 @@ def voxel_warp(
 
     Trilinear interpolation between voxel centres; in the outer half voxel, where a neighbour is
     missing, the nearest centre stands in for it. A shift by whole voxels copies values bit by bit,
-    since indices are computed in float64 and rounded once to the type of the volume.
+    since indices are computed in float64 and rounded once, to float32 or the type of the volume.
 
     Args:
         volume_past: (B, C, X, Y, Z) in the past ego frame.
-        past_T_current: (B, 4, 4) float64, points of the current ego frame into the past one.
+        past_T_current: (B, 4, 4) float64, points of the current ego frame into the past one; on
+            the volume's device or on the CPU.
         grid: where both volumes lie in their own ego frames.
 
     Returns:
@@ -32,25 +33,34 @@ def voxel_warp(
     """
     _check_shapes(volume_past, past_T_current, grid)
     shape = torch.tensor(grid.shape, device=volume_past.device)
-    index = past_index(past_T_current, grid).to(volume_past)  # (B, X·Y·Z, 3)
+    exact = torch.promote_types(volume_past.dtype, torch.float32)
+    index = past_index(past_T_current, grid, volume_past.device).to(exact)  # (B, X·Y·Z, 3)
     seen = ((index >= -0.5) & (index <= shape - 0.5)).all(dim=-1, keepdim=True)
     index = torch.minimum(index.clamp(min=0), (shape - 1).to(index))
     aligned = _trilinear(volume_past, index) * seen  # (B, X·Y·Z, C)
     return _to_volume(aligned, grid), _to_volume(seen, grid)
 
 
-def past_index(past_T_current: Tensor, grid: VoxelGrid) -> Tensor:
+def past_index(
+    past_T_current: Tensor, grid: VoxelGrid, device: torch.device | None = None
+) -> Tensor:
     """Fractional index in the past grid of each voxel of the current one, (B, X·Y·Z, 3) float64.
 
     With m = lower + size·(i + 0.5) on both sides, i_past = (R·size·i + R·m₀ + t − m₀) / size,
     m₀ the centre of voxel (0, 0, 0).
+
+    Args:
+        past_T_current: (B, 4, 4) float64.
+        grid: of both volumes.
+        device: where the indices are wanted; the poses' own by default.
     """
     size_m = past_T_current.new_tensor(grid.voxel_size_m)
     first_m = past_T_current.new_tensor(grid.lower_m) + 0.5 * size_m
     rotation, translation_m = past_T_current[:, :3, :3], past_T_current[:, :3, 3]
     matrix = rotation * size_m / size_m[:, None]  # (B, 3, 3)
     offset = (rotation @ first_m + translation_m - first_m) / size_m  # (B, 3)
-    axes = [torch.arange(count, device=size_m.device).to(size_m) for count in grid.shape]
+    matrix, offset = matrix.to(device), offset.to(device)
+    axes = [torch.arange(count, device=matrix.device).to(matrix) for count in grid.shape]
     index = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 2)
     return index @ matrix.transpose(1, 2) + offset[:, None]
 
@@ -69,8 +79,9 @@ def _trilinear(volume: Tensor, index: Tensor) -> Tensor:
     columns = (first + x)[..., :, None] * ny + y[..., None, :]  # (B, V, 2, 2)
     rows = columns[..., None] * nz + z[..., None, None, :]  # (B, V, 2, 2, 2)
     weights = (wx[..., :, None] * wy[..., None, :])[..., None] * wz[..., None, None, :]
+    weights = weights.reshape(-1, 8).to(volume.dtype)  # (B·V, 8)
     values = functional.embedding_bag(
-        rows.reshape(-1, 8), table, per_sample_weights=weights.reshape(-1, 8), mode="sum"
+        rows.reshape(-1, 8), table, per_sample_weights=weights, mode="sum"
     )
     return values.unflatten(0, (batch, -1))
 

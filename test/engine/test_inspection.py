@@ -10,6 +10,7 @@ from torch.nn import functional
 from occflow_ros import config
 from occflow_ros.engine import inspection
 from occflow_ros.models.build import build_network
+from occflow_ros.ops.deform_attn import deform_attn
 from occflow_ros.ops.voxel_warp import voxel_warp
 from occflow_ros.structures import VoxelGrid
 
@@ -30,10 +31,13 @@ def test_a_multiply_add_counts_as_two_in_products_and_convolutions():
     assert count(lambda: up(volume)) == 2 * (6 * 6 * 2) * 4 * (2 * 8)
 
 
-def test_a_bilinear_sample_counts_four_multiply_adds_per_channel():
-    image, places = torch.zeros(2, 3, 8, 10), torch.zeros(2, 5, 7, 2)
-    sample = lambda: functional.grid_sample(image, places, align_corners=False)  # noqa: E731
-    assert count(sample) == 2 * 4 * (2 * 5 * 7) * 3
+def test_deformable_attention_counts_five_multiply_adds_per_sample_and_channel():
+    batch, queries, heads, points, channels = 2, 7, 3, 4, 5
+    maps = [torch.zeros(batch, *size, heads, channels) for size in ((8, 10), (4, 5))]
+    weights = torch.zeros(batch, queries, heads, len(maps), points)
+    locations = torch.zeros(*weights.shape, 2)
+    samples = batch * queries * heads * len(maps) * points
+    assert count(lambda: deform_attn(maps, locations, weights)) == 2 * 5 * samples * channels
 
 
 def test_an_aligned_voxel_counts_eight_multiply_adds_per_channel():

@@ -86,7 +86,7 @@ def test_the_list_of_a_camera_names_the_queries_it_sees():
     assert view.query.shape == (1, 4, 2)
     assert view.query[0, 0].tolist() == [0, 3]
     assert view.query[0, 1, 0].item() == 1
-    answers = torch.arange(8.0).view(4, 2, 1) * view.visible[0, :, 0, :, None]
+    answers = torch.arange(8.0).view(4, 2, 1) * view.visible[0, :, :, 0, None]
     assert view.mean_over_cameras(answers)[0, :, 0].tolist() == [0.0, 2.0, 0.0, 1.0]
 
 
@@ -107,7 +107,7 @@ def test_a_query_gets_the_mean_of_the_cameras_that_see_it():
     torch.nn.init.eye_(attention.output.weight)
     torch.nn.init.constant_(attention.output.bias, 0.5)
     says = torch.tensor([1.0, 5.0]).view(2, 1, 1, 1, 1)  # the same everywhere in a camera's maps
-    maps = [says.expand(2, 2, 2, *size) for size in ((32, 64), (16, 32))]
+    maps = [says.expand(2, *size, 2, 2) for size in ((32, 64), (16, 32))]
     with torch.inference_mode():
         answers = attention(torch.randn(1, 3, 4), maps, view)  # (B, Q, C)
     expected = torch.tensor([(1.0 + 5.0) / 2 + 0.5, 1.0 + 0.5, 0.0])
