@@ -67,7 +67,7 @@ def _with_torch(values: Sequence[Tensor], locations: Tensor, weights: Tensor) ->
             align_corners=False,
         )  # (B·heads, C, P, Q)
         total = total + (samples * weight.unsqueeze(1)).sum(dim=2)  # (B·heads, C, Q)
-    return total.unflatten(0, (locations.shape[0], -1)).permute(0, 3, 1, 2)
+    return total.unflatten(0, (locations.shape[0], locations.shape[2])).permute(0, 3, 1, 2)
 
 
 @torch.library.custom_op("occflow_ros::deform_attn", mutates_args=(), device_types="cpu")

@@ -1,42 +1,44 @@
 """Deformable attention on a CPU, compiled by numba at the first call.
 
 Importing this file imports numba; `ops.deform_attn` does so where it calls it. Kernels compute in
-the type of their arrays, float32 or float64, on as many threads as PyTorch uses. One call runs at
-a time, since not every threading layer of numba can bear two, and two would want the same cores.
-As with PyTorch's own operators, a process forked after the first call cannot call again: where
-workers need a kernel, spawn them.
+the type of their arrays, float32 or float64.
 """
 
 from __future__ import annotations
 
-import functools
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import torch
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import intrinsic
+
+from occflow_ros.ops.torch_threads import share
 
 Array = npt.NDArray[np.floating[Any]]
 
 _FUSE = ("contract",)  # a·b + c as one instruction
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": set(_FUSE)}
 _NUMBER_BYTES = 4  # rows are aligned to single numbers
-_TILES_PER_THREAD = 4
-_ONE_AT_A_TIME = threading.Lock()
+_TILES_PER_THREAD = 4  # so that no thread waits long for the last one
 
 
 def forward(values: Sequence[Array], locations: Array, weights: Array) -> Array:
     """`deform_attn` of contiguous arrays of one type, (B, Q, heads, C)."""
-    out = np.zeros((*weights.shape[:3], values[0].shape[-1]), weights.dtype)
-    for value, location, weight in _levels(values, locations, weights):
-        shape = (*weights.shape[:3], *value.shape[1:3])
-        _sample(_lanes(value), shape, _rows(value), location, weight, _rows(out))
+    channels = values[0].shape[-1]
+    out = np.zeros((*weights.shape[:3], channels), weights.dtype)
+    sizes, maps = _levels(values)
+    queries = weights.shape[0] * weights.shape[1]
+    tiles = min(queries, _TILES_PER_THREAD * torch.get_num_threads())
+
+    def work(tile: int) -> None:
+        part = queries * tile // tiles, queries * (tile + 1) // tiles
+        _sample(_lanes(channels), sizes, maps, locations, weights, _rows(out), part)
+
+    share(work, tiles)
     return out
 
 
@@ -44,67 +46,45 @@ def backward(
     grad: Array, values: Sequence[Array], locations: Array, weights: Array
 ) -> tuple[list[Array], Array, Array]:
     """Gradients of values, locations and weights from that of what `forward` gave."""
+    batch, _, heads, _, _ = weights.shape
     grad_values = [np.zeros_like(value) for value in values]
     grad_locations, grad_weights = np.zeros_like(locations), np.zeros_like(weights)
-    batch, heads = weights.shape[0], weights.shape[2]
-    parts = min(heads, -(-_TILES_PER_THREAD * torch.get_num_threads() // max(1, batch)))
-    levels = _levels(values, locations, weights)
-    grad_levels = _levels(grad_values, grad_locations, grad_weights)
-    for (value, location, weight), (grad_value, grad_location, grad_weight) in zip(
-        levels, grad_levels
-    ):
-        _sample_backward(
-            _lanes(value),
-            (*weights.shape[:3], *value.shape[1:3]),
-            parts,
-            _rows(grad),
-            _rows(value),
-            location,
-            weight,
-            _rows(grad_value),
-            grad_location,
-            grad_weight,
-        )
+    sizes, maps = _levels(values)
+    _, grad_maps = _levels(grad_values)
+    groups = min(heads, -(-_TILES_PER_THREAD * torch.get_num_threads() // max(1, batch)))
+
+    def work(tile: int) -> None:
+        """The heads of a group in one item of the batch: no other tile adds to their values."""
+        b, group = divmod(tile, groups)
+        part = b, heads * group // groups, heads * (group + 1) // groups
+        inputs = maps, locations, weights, _rows(grad)
+        outputs = grad_maps, grad_locations, grad_weights
+        _sample_backward(_lanes(grad.shape[-1]), sizes, inputs, outputs, part)
+
+    share(work, batch * groups)
     return grad_values, grad_locations, grad_weights
 
 
-def _levels(
-    values: Sequence[Array], locations: Array, weights: Array
-) -> Iterator[tuple[Array, Array, Array]]:
-    """Map, locations (B · Q · heads, P, 2) and weights (B · Q · heads, P) of each level."""
-    for level, value in enumerate(values):
-        location = locations.reshape(-1, *locations.shape[-3:])[:, level]
-        weight = weights.reshape(-1, *weights.shape[-2:])[:, level]
-        yield value, location, weight
+def _levels(values: Sequence[Array]) -> tuple[tuple[Any, ...], tuple[Array, ...]]:
+    """Sizes (H, W) and maps (B · H · W · heads, C) of all levels."""
+    return tuple(value.shape[1:3] for value in values), tuple(map(_rows, values))
 
 
 def _rows(array: Array) -> Array:
     return array.reshape(-1, array.shape[-1])
 
 
-def _lanes(array: Array) -> npt.NDArray[np.bytes_]:
+def _lanes(channels: int) -> npt.NDArray[np.bytes_]:
     """An array of no strings, each of C bytes: a type that tells the compiler C."""
-    return np.empty(0, f"S{array.shape[-1]}")
+    return np.empty(0, f"S{channels}")
 
 
 def _kernel(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile for parallel runs; the machine code is kept where a folder for it can be written."""
+    """Compile it; the machine code is kept where a folder for it can be written."""
     try:
-        compiled = njit(parallel=True, cache=True, **_OPTIONS)(function)
+        return njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # neither the package's folder nor the user's
-        compiled = njit(parallel=True, **_OPTIONS)(function)
-
-    @functools.wraps(function)
-    def run(*args: Any) -> None:
-        with _ONE_AT_A_TIME:
-            before = numba.get_num_threads()
-            numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
-            try:
-                compiled(*args)
-            finally:
-                numba.set_num_threads(before)
-
-    return run
+        return njit(**_OPTIONS)(function)
 
 
 # Rows of channels are vectors to LLVM. Left to itself, it computes 12 or 16 channels one by one.
@@ -206,94 +186,100 @@ def _ends(place: Any, count: Any, one: Any) -> Any:
 
 
 @njit(**_OPTIONS)
-def _corners(x: Any, y: Any, shape: Any, first_row: Any, one: Any) -> Any:
+def _corners(x: Any, y: Any, size: Any, b: Any, h: Any, heads: Any, one: Any) -> Any:
     """Rows of the four cells around a place, and what `_ends` says of both axes."""
-    _, _, heads, height, width = shape
+    height, width = size
     (i0, i1), of_y, inside_y = _ends(y, height, one)
     (j0, j1), of_x, inside_x = _ends(x, width, one)
-    above, below = first_row + i0 * width * heads, first_row + i1 * width * heads
-    j0, j1 = j0 * heads, j1 * heads
-    return (above + j0, above + j1, below + j0, below + j1), of_y, of_x, inside_y, inside_x
+    above, below = (b * height + i0) * width, (b * height + i1) * width
+    cells = above + j0, above + j1, below + j0, below + j1
+    rows = cells[0] * heads + h, cells[1] * heads + h, cells[2] * heads + h, cells[3] * heads + h
+    return rows, of_y, of_x, inside_y, inside_x
+
+
+@njit(**_OPTIONS)
+def _products(a: Any, of_y: Any, of_x: Any) -> Any:
+    """Weights of the four cells, in the order of `_corners`."""
+    above, below = a * of_y[0], a * of_y[1]
+    return above * of_x[0], above * of_x[1], below * of_x[0], below * of_x[1]
 
 
 @_kernel
 def _sample(
-    lanes: Any, shape: Any, value: Array, location: Array, weight: Array, out: Array
+    lanes: Any, sizes: Any, maps: Any, locations: Array, weights: Array, out: Array, part: Any
 ) -> None:
-    """out += Σ_p A_p · v(x_p) of one level.
+    """out += Σ_l Σ_p A_{l,p} · v_l(x_{l,p}) for a range of the B · Q queries.
 
     Args:
         lanes: from `_lanes`.
-        shape: B, Q, heads, H, W.
-        value: (B · H · W · heads, C).
-        location: (B · Q · heads, P, 2).
-        weight: (B · Q · heads, P).
+        sizes: L of (H, W).
+        maps: L of (B · H · W · heads, C).
+        locations: (B, Q, heads, L, P, 2).
+        weights: (B, Q, heads, L, P).
         out: (B · Q · heads, C).
+        part: first and one past the last query.
     """
-    batch, queries, heads, height, width = shape
-    number = value.dtype.type
+    _, queries, heads, levels, points = weights.shape
+    number = weights.dtype.type
     zero, half, one = number(0), number(0.5), number(1)
-    columns, rows = number(width), number(height)
-    for query in prange(batch * queries):
-        first_row = query // queries * height * width * heads
+    for query in range(*part):
+        b, q = query // queries, query % queries
         for h in range(heads):
             row = query * heads + h
-            for p in range(weight.shape[1]):
-                a = weight[row, p]
-                x, y = location[row, p, 0] * columns - half, location[row, p, 1] * rows - half
-                if a != zero and -one <= x and x < columns and -one <= y and y < rows:
-                    cells, of_y, of_x, _, _ = _corners(x, y, shape, first_row + h, one)
-                    top, bottom = a * of_y[0], a * of_y[1]
-                    left, right = of_x
-                    weights = top * left, top * right, bottom * left, bottom * right
-                    _gather(lanes, value, cells, weights, out, row)
-                elif np.isnan(x) or np.isnan(y):
-                    out[row] = np.nan
+            for level in range(levels):
+                height, width = sizes[level]
+                columns, lines = number(width), number(height)
+                for p in range(points):
+                    a = weights[b, q, h, level, p]
+                    x = locations[b, q, h, level, p, 0] * columns - half
+                    y = locations[b, q, h, level, p, 1] * lines - half
+                    if a != zero and -one <= x and x < columns and -one <= y and y < lines:
+                        corners, of_y, of_x, _, _ = _corners(x, y, sizes[level], b, h, heads, one)
+                        _gather(lanes, maps[level], corners, _products(a, of_y, of_x), out, row)
+                    elif np.isnan(x) or np.isnan(y):
+                        out[row] = np.nan
 
 
 @_kernel
-def _sample_backward(
-    lanes: Any,
-    shape: Any,
-    parts: int,
-    grad: Array,
-    value: Array,
-    location: Array,
-    weight: Array,
-    grad_value: Array,
-    grad_location: Array,
-    grad_weight: Array,
-) -> None:
-    """Gradients of `_sample`; each of the parts that share the heads of a map adds to its own."""
-    batch, queries, heads, height, width = shape
-    number = value.dtype.type
+def _sample_backward(lanes: Any, sizes: Any, inputs: Any, outputs: Any, part: Any) -> None:
+    """Gradients of `_sample` for all queries of one item of the batch and a range of its heads.
+
+    Args:
+        lanes: from `_lanes`.
+        sizes: L of (H, W).
+        inputs: maps, locations and weights as in `_sample`, and the gradient of its out.
+        outputs: gradients of maps, locations and weights.
+        part: item of the batch, first and one past the last head.
+    """
+    maps, locations, weights, grad = inputs
+    grad_maps, grad_locations, grad_weights = outputs
+    _, queries, heads, levels, points = weights.shape
+    number = weights.dtype.type
     zero, half, one = number(0), number(0.5), number(1)
-    columns, rows = number(width), number(height)
-    for tile in prange(batch * parts):
-        b, part = tile // parts, tile % parts
-        first_row = b * height * width * heads
-        for q in range(queries):
-            for h in range(part * heads // parts, (part + 1) * heads // parts):
-                row = (b * queries + q) * heads + h
-                for p in range(weight.shape[1]):
-                    a = weight[row, p]
-                    x, y = location[row, p, 0] * columns - half, location[row, p, 1] * rows - half
-                    if -one <= x and x < columns and -one <= y and y < rows:
-                        cells, of_y, of_x, inside_y, inside_x = _corners(
-                            x, y, shape, first_row + h, one
+    b, first_head, end_head = part
+    for q in range(queries):
+        for h in range(first_head, end_head):
+            row = (b * queries + q) * heads + h
+            for level in range(levels):
+                height, width = sizes[level]
+                columns, lines = number(width), number(height)
+                for p in range(points):
+                    a = weights[b, q, h, level, p]
+                    x = locations[b, q, h, level, p, 0] * columns - half
+                    y = locations[b, q, h, level, p, 1] * lines - half
+                    if -one <= x and x < columns and -one <= y and y < lines:
+                        corners, of_y, of_x, inside_y, inside_x = _corners(
+                            x, y, sizes[level], b, h, heads, one
                         )
-                        dots = _dots(lanes, value, cells, grad, row)
+                        dots = _dots(lanes, maps[level], corners, grad, row)
                         above = of_x[0] * dots[0] + of_x[1] * dots[1]
                         below = of_x[0] * dots[2] + of_x[1] * dots[3]
-                        grad_weight[row, p] = of_y[0] * above + of_y[1] * below
+                        grad_weights[b, q, h, level, p] = of_y[0] * above + of_y[1] * below
                         if a != zero:
                             along_x = of_y[0] * (inside_x[1] * dots[1] - inside_x[0] * dots[0])
                             along_x += of_y[1] * (inside_x[1] * dots[3] - inside_x[0] * dots[2])
-                            grad_location[row, p, 0] = a * columns * along_x
-                            grad_location[row, p, 1] = (
-                                a * rows * (inside_y[1] * below - inside_y[0] * above)
-                            )
-                            top, bottom = a * of_y[0], a * of_y[1]
-                            left, right = of_x
-                            weights = top * left, top * right, bottom * left, bottom * right
-                            _scatter(lanes, grad, row, grad_value, cells, weights)
+                            along_y = inside_y[1] * below - inside_y[0] * above
+                            grad_locations[b, q, h, level, p, 0] = a * columns * along_x
+                            grad_locations[b, q, h, level, p, 1] = a * lines * along_y
+                            products = _products(a, of_y, of_x)
+                            _scatter(lanes, grad, row, grad_maps[level], corners, products)
