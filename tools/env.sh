@@ -19,3 +19,6 @@ fi
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
 
 unset _occflow_root _occflow_setup
+
+# Threads that wait by turning in a loop make a step ten times as long beside one busy process.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"

@@ -37,8 +37,8 @@ class Attention:
 
     def on(self, device: str) -> Attention:
         """The same on a device."""
-        moved = [tensor.to(device) for tensor in (*self.values, self.locations, self.weights)]
-        return Attention(moved[:-2], *moved[-2:])
+        values = [value.to(device) for value in self.values]
+        return Attention(values, self.locations.to(device), self.weights.to(device))
 
     def forward(self, backend: Backend) -> None:
         """The answer alone, waited for."""
@@ -48,12 +48,12 @@ class Attention:
 
     def with_gradients(self, backend: Backend) -> None:
         """The answer and the gradients of all inputs, waited for."""
-        inputs = [
+        *values, locations, weights = (
             tensor.detach().requires_grad_()
             for tensor in (*self.values, self.locations, self.weights)
-        ]
-        answer = deform_attn(inputs[:-2], *inputs[-2:], backend)
-        torch.autograd.grad(answer, inputs, torch.ones_like(answer))
+        )
+        answer = deform_attn(values, locations, weights, backend)
+        torch.autograd.grad(answer, [*values, locations, weights], torch.ones_like(answer))
         self._wait()
 
     def _wait(self) -> None:
