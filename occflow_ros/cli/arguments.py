@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 
 from occflow_ros import config
 from occflow_ros.engine.device import available_device
@@ -25,6 +26,33 @@ def positive_float(text: str) -> float:
     if not 0.0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
     return value
+
+
+def add_drive_arguments(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """The options of every command that reads a drive: `--source`, `--scene` and `--version`.
+
+    Args:
+        parser: of the command.
+        default: what is read without `--source`, for its help; None where it must be given.
+    """
+    parser.add_argument(
+        "--source",
+        type=Path,
+        required=default is None,
+        metavar="DIR",
+        help="recording folder, or root of a nuScenes or KITTI data set"
+        + (f" (default: {default})" if default else ""),
+    )
+    parser.add_argument(
+        "--scene",
+        metavar="NAME",
+        help="nuScenes scene, KITTI drive or sequence (default: the only)",
+    )
+    parser.add_argument(
+        "--version",
+        metavar="NAME",
+        help="tables of nuScenes; training or testing of KITTI tracking (default: the only)",
+    )
 
 
 def add_preset_argument(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,12 @@ from typing import get_args
 
 from tqdm import tqdm
 
-from occflow_ros.cli.arguments import count, positive_float, positive_int
+from occflow_ros.cli.arguments import (
+    add_drive_arguments,
+    count,
+    positive_float,
+    positive_int,
+)
 from occflow_ros.cues.dis import DisFlow, DisOptions, Preset
 from occflow_ros.cues.estimator import FlowEstimator, MaskEstimator
 from occflow_ros.cues.files import FileFlow, FileMask
@@ -27,21 +32,26 @@ _DEFAULTS = DisOptions()
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow cues`."""
-    parser.add_argument(
-        "--source",
-        type=Path,
-        required=True,
-        metavar="DRIVE",
-        help="recording folder or nuScenes data set",
-    )
-    parser.add_argument("--scene", metavar="NAME", help="scene of a nuScenes data set")
-    parser.add_argument("--version", metavar="NAME", help="version of a nuScenes data set")
+    add_drive_arguments(parser)
     parser.add_argument(
         "--sweeps", action="store_true", help="take what lies between the keyframes too"
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for the cues of all drives"
     )
+    parser.add_argument(
+        "--workers",
+        type=positive_int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="images at a time (default: %(default)s)",
+    )
+    _add_sources(parser)
+    _add_search(parser.add_argument_group("dense inverse search"))
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    """Where cues come from."""
     parser.add_argument(
         "--flow",
         choices=("dis", "dis-sweeps", "truth", "files", "tracks"),
@@ -74,33 +84,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="flow to the next N sets and back (default: %(default)s)",
     )
-    parser.add_argument(
+
+
+def _add_search(group: argparse._ArgumentGroup) -> None:
+    """Settings of flow that is searched in the images."""
+    group.add_argument(
         "--dis-preset",
         choices=get_args(Preset),
         default=_DEFAULTS.preset,
         help="of the dense inverse search (default: %(default)s)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--dis-finest-scale",
         type=count,
         default=_DEFAULTS.finest_scale,
         metavar="N",
         help="the search ends at the image halved N times (default: %(default)s)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--consistency-px",
         type=positive_float,
         default=_DEFAULTS.consistency_px,
         metavar="PX",
         help="flow of the search is trusted where there and back returns within this distance"
         " (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--workers",
-        type=positive_int,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="images at a time (default: %(default)s)",
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from occflow_ros.cli.arguments import (
     add_device_argument,
+    add_drive_arguments,
     add_preset_argument,
     positive_float,
     positive_int,
@@ -19,14 +20,7 @@ from occflow_ros.errors import OccflowError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow demo`."""
-    parser.add_argument(
-        "--source",
-        type=Path,
-        metavar="DIR",
-        help="recording folder or nuScenes data set (default: a synthetic drive, made once)",
-    )
-    parser.add_argument("--scene", metavar="NAME", help="scene of a nuScenes data set")
-    parser.add_argument("--version", metavar="NAME", help="version of a nuScenes data set")
+    add_drive_arguments(parser, default="a synthetic drive, made once")
     parser.add_argument(
         "--out",
         type=Path,
@@ -60,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the demo and print its tables."""
     if args.source is None and (args.scene or args.version):
-        raise OccflowError("--scene and --version: expected --source with a nuScenes data set")
+        raise OccflowError("--scene and --version: expected --source with a data set")
     options = DemoOptions(
         source=args.source,
         scene=args.scene,

@@ -37,8 +37,12 @@ class ReplayParameters(StrictModel):
     """What to play, and how."""
 
     source: str = Field("", description="recording folder, or root of a nuScenes or KITTI data set")
-    scene: str = Field("", description="scene of a nuScenes data set; empty: the only one")
-    version: str = Field("", description="version of a nuScenes data set; empty: the only one")
+    scene: str = Field(
+        "", description="nuScenes scene, KITTI drive or sequence; empty: the only one"
+    )
+    version: str = Field(
+        "", description="tables of nuScenes; training or testing of KITTI tracking; empty: the only"
+    )
     keyframes_only: bool = Field(True, description="leave out what lies between keyframes")
     rate: float = Field(1.0, gt=0, description="times real time")
     loop: bool = Field(False, description="start again at the end, with stamps that go on")
