@@ -6,6 +6,7 @@ preset and what differs from it; an unknown key fails by name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -22,6 +23,16 @@ from pydantic import (
 
 from occflow_ros.errors import ConfigError
 from occflow_ros.structures import VoxelGrid
+from occflow_ros.training_config import (
+    FactorsConfig,
+    LossesConfig,
+    LossTermConfig,
+    MotionConfig,
+    OptimizerConfig,
+    RenderingConfig,
+    StageConfig,
+    TrainConfig,
+)
 from occflow_ros.validation import StrictModel, explain
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -228,12 +239,23 @@ class NodeConfig(StrictModel):
         return z_m
 
 
-class Config(StrictModel):
-    """Everything that one run needs."""
+class RunConfig(StrictModel):
+    """Everything that a trained network needs to run; the node's parameters."""
 
     model: ModelConfig = ModelConfig()
     stream: StreamConfig = StreamConfig()
     node: NodeConfig = NodeConfig()
+
+
+class Config(RunConfig):
+    """The same, and how the network is trained."""
+
+    train: TrainConfig = TrainConfig()
+
+    @property
+    def run(self) -> RunConfig:
+        """What is left where nothing is to be trained."""
+        return RunConfig(model=self.model, stream=self.stream, node=self.node)
 
 
 NUSCENES = ModelConfig()
@@ -276,8 +298,26 @@ NANO = ModelConfig(
     level_m=0.4,  # half a voxel: a surface that passes through the voxel occupies it
 )
 
+NANO_TRAIN = TrainConfig(
+    losses=LossesConfig(
+        optical_flow=LossTermConfig(weight=0.02),  # its pixels are four times as wide
+        lidar=LossTermConfig(weight=1.0),
+    ),
+    motion=MotionConfig(dynamic_threshold_px=2.0),
+    rendering=RenderingConfig(
+        camera_grid_hw=(12, 32), samples=96, sharpness="scheduled", sharpness_per_m=(2.7, 10.0)
+    ),
+    optimizer=OptimizerConfig(learning_rate=1e-3, warm_up_steps=100),
+    static_stage=StageConfig(steps=2200, factors=FactorsConfig(backbone=1.0)),  # from scratch
+    joint_stage=StageConfig(
+        steps=1800, factors=FactorsConfig(backbone=0.25, neck=0.25, lifter=0.25, temporal=0.4)
+    ),
+    samples_per_step=1,
+    precision="float32",
+)
+
 PRESETS: dict[str, Config] = {
-    "nano": Config(model=NANO),
+    "nano": Config(model=NANO, train=NANO_TRAIN),
     "small": Config(model=SMALL),
     "nuscenes": Config(model=NUSCENES),
     "kitti": Config(model=KITTI),
@@ -307,6 +347,24 @@ def parse(values: dict[str, Any]) -> Config:
     values = dict(values)
     base = preset(values.pop("preset", "nano")).model_dump()
     return validate(Config, _merge(base, values))
+
+
+def override(config: Config, settings: Sequence[str]) -> Config:
+    """The configuration with `key.of.the.value=value` settings, each value as in YAML.
+
+    Raises:
+        ConfigError: names each unknown key and each value out of range.
+    """
+    values = config.model_dump()
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"expected KEY=VALUE, got {setting!r}")
+        change: Any = yaml.safe_load(text)
+        for name in reversed(key.split(".")):
+            change = {name: change}
+        values = _merge(values, change)
+    return validate(Config, values)
 
 
 def validate(kind: type[ModelT], values: dict[str, Any]) -> ModelT:

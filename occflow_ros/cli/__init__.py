@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": "replay a drive through the real node over DDS and write a report",
     "info": "print what a configuration makes: shapes, parameters, FLOPs",
     "synth": "write a synthetic driving scene",
+    "train": "train a network without 3D labels",
 }
 
 

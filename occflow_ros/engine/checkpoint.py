@@ -41,9 +41,17 @@ def save(
     Raises:
         OutputError: where the file cannot be written.
     """
-    weights = {
-        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
-    }
+    save_tensors(path, network.state_dict(), config, metadata)
+
+
+def save_tensors(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    config: Config,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """As `save`, of any tensors by name; `load` reads it back. Raises OutputError."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = {"config": config.model_dump_json(), "metadata": json.dumps(dict(metadata or {}))}
     with output_file(path) as partial:
         try:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from occflow_ros.config import Config
+from occflow_ros.config import RunConfig
 from occflow_ros.engine.feature_buffer import FeatureBuffer, relative_poses
 from occflow_ros.engine.ring import ring_frame
 from occflow_ros.engine.stage_timer import StageTimer
@@ -29,7 +29,7 @@ class OccupancyStream:
     """
 
     def __init__(
-        self, network: OccFlowNet, config: Config, device: torch.device | str = "cpu"
+        self, network: OccFlowNet, config: RunConfig, device: torch.device | str = "cpu"
     ) -> None:
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from occflow_ros.config import Config
+from occflow_ros.config import RunConfig
 from occflow_ros.data.drive import Camera
 from occflow_ros.data.sensors import rectified_view
 from occflow_ros.engine.assemble import View, assemble_frame
@@ -29,7 +29,7 @@ class FrameBuilder:
 
     def __init__(
         self,
-        config: Config,
+        config: RunConfig,
         transforms: Transforms,
         inputs: CameraInputs,
     ) -> None:

@@ -49,7 +49,7 @@ class OccflowNode(ConfiguredNode):
         super().__init__("occflow")
         parameters = Parameters(self)
         run = parameters.read(RunParameters())
-        config = parameters.read(resolve(run.preset))
+        config = parameters.read(resolve(run.preset).run)
         parameters.check_all_known()
         network = build_network(config.model, Path(run.weights) if run.weights else None)
         self._stream = OccupancyStream(network, config, available_device(run.device))

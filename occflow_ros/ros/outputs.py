@@ -11,7 +11,7 @@ from rclpy.publisher import Publisher
 from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from occflow_ros.config import Config
+from occflow_ros.config import RunConfig
 from occflow_ros.msg import OccupancyFlow as OccupancyFlowMessage
 from occflow_ros.ros import conversions, markers
 from occflow_ros.ros.conversions import VoxelArrays
@@ -49,7 +49,7 @@ class Outputs:
         config: of the run.
     """
 
-    def __init__(self, node: Node, config: Config) -> None:
+    def __init__(self, node: Node, config: RunConfig) -> None:
         settings = config.node
         costmap = CostmapConverter(config.model.grid.voxels, settings.costmap_z_m)
         lifetime_s = settings.marker_lifetime_s

@@ -11,7 +11,7 @@ from occflow_ros import config
 from occflow_ros.errors import ConfigError
 from occflow_ros.ros.parameters import Parameters, leaves
 
-NANO = config.preset("nano")
+NANO = config.preset("nano").run
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from occflow_ros.ros.rejection import Reason
 from occflow_ros.ros.replay import ReplayParameters
 
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-SETTINGS = (RunParameters(), config.preset("nano"), ReplayParameters(), RecorderParameters())
+SETTINGS = (RunParameters(), config.preset("nano").run, ReplayParameters(), RecorderParameters())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Self-supervised training: samples, rays, the objective, and the loop around them."""

@@ -1,0 +1,127 @@
+"""All that a run needs to go on where it stopped, in one safetensors file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from occflow_ros.config import Config
+from occflow_ros.engine import checkpoint
+from occflow_ros.errors import DataError
+
+_MODEL, _OPTIMIZER = "model.", "optimizer."
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run is.
+
+    Args:
+        step: optimizer steps that are done, skipped ones too.
+        skipped: steps without an update because a gradient was not finite.
+        fingerprint: of the data.
+    """
+
+    step: int = 0
+    skipped: int = 0
+    fingerprint: str = ""
+
+
+def save_state(
+    path: Path, model: nn.Module, optimizer: AdamW, config: Config, progress: Progress
+) -> None:
+    """Write the file, whole or not at all; raises OutputError."""
+    tensors = {f"{_MODEL}{name}": value for name, value in model.state_dict().items()}
+    for name, moments in _moments(model, optimizer).items():
+        tensors |= {f"{_OPTIMIZER}{name}.{key}": value for key, value in moments.items()}
+    metadata = {
+        "step": progress.step,
+        "skipped": progress.skipped,
+        "fingerprint": progress.fingerprint,
+    }
+    checkpoint.save_tensors(path, tensors, config, metadata)
+
+
+def read_progress(path: Path, config: Config, fingerprint: str) -> Progress:
+    """Where the run stopped.
+
+    Raises:
+        DataError: where the file cannot be read or belongs to another configuration or data.
+    """
+    saved = checkpoint.load(path)
+    if saved.config.model != config.model or saved.config.train != config.train:
+        raise DataError(
+            f"{path}: expected the configuration that the run began with; "
+            f"changed: {', '.join(_changed(saved.config, config))}"
+        )
+    progress = _progress(path, saved.metadata)
+    if progress.fingerprint != fingerprint:
+        raise DataError(
+            f"{path}: expected the data that the run began with ({progress.fingerprint}), "
+            f"got other data ({fingerprint})"
+        )
+    return progress
+
+
+def load_state(path: Path, model: nn.Module, optimizer: AdamW | None) -> None:
+    """Take weights, and the optimizer's moments, from a file.
+
+    Args:
+        path: of a file that `save_state` wrote.
+        model: the same module.
+        optimizer: of the same stage; None leaves the moments, for a stage that begins.
+
+    Raises:
+        DataError: where the file cannot be read or does not fit.
+    """
+    tensors = checkpoint.load(path).weights
+    try:
+        model.load_state_dict(_under(_MODEL, tensors))
+    except RuntimeError as error:
+        raise DataError(f"{path}: {' '.join(str(error).split())}") from None
+    if optimizer is None:
+        return
+    moments = _under(_OPTIMIZER, tensors)
+    for name, parameter in model.named_parameters():
+        own = _under(f"{name}.", moments)
+        if own:
+            optimizer.state[parameter] = {
+                key: value.to(parameter.device if value.ndim else "cpu")
+                for key, value in own.items()
+            }
+
+
+def _moments(model: nn.Module, optimizer: AdamW) -> dict[str, dict[str, Tensor]]:
+    return {
+        name: dict(optimizer.state[parameter])
+        for name, parameter in model.named_parameters()
+        if parameter in optimizer.state
+    }
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _progress(path: Path, metadata: dict[str, Any]) -> Progress:
+    try:
+        return Progress(metadata["step"], metadata["skipped"], metadata["fingerprint"])
+    except KeyError as error:
+        raise DataError(f"{path}: expected the state of a training run, {error} missing") from None
+
+
+def _changed(first: Config, second: Config) -> list[str]:
+    return [
+        f"{section}.{name}"
+        for section in ("model", "train")
+        for name in type(getattr(first, section)).model_fields
+        if getattr(getattr(first, section), name) != getattr(getattr(second, section), name)
+    ]

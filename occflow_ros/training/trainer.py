@@ -1,0 +1,297 @@
+"""The training loop: two stages, steps that can be repeated exactly, files that are never torn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import AdamW
+from torch.utils.data import DataLoader
+
+from occflow_ros.config import Config
+from occflow_ros.engine import checkpoint
+from occflow_ros.errors import DataError
+from occflow_ros.models.occflow_net import OccFlowNet
+from occflow_ros.training.dataset import ClipDataset, Drawn
+from occflow_ros.training.draws import Draws
+from occflow_ros.training.model import TrainingModel
+from occflow_ros.training.optimizer import (
+    build_optimizer,
+    clip_gradients,
+    scheduled_rate,
+    set_rate,
+)
+from occflow_ros.training.processes import Process
+from occflow_ros.training.state import Progress, load_state, read_progress, save_state
+
+STATE = "state.safetensors"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerOptions:
+    """How a run goes, apart from what is learned.
+
+    Args:
+        out: folder of the run.
+        workers: processes that load samples; 0 loads between the steps.
+        save_every: steps between two saved states.
+        validate_every: steps between two validations; 0: none.
+        resume: go on from the state in the folder.
+    """
+
+    out: Path
+    workers: int = 2
+    save_every: int = 500
+    validate_every: int = 0
+    resume: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What a step did.
+
+    Args:
+        step: number of steps that are done with this one.
+        loss: mean over the samples of all processes.
+        parts: each loss before its weight, of this process.
+        gradient_norm: before it was shortened.
+        skipped: the gradient was not finite, nothing was learned.
+        rate: base learning rate.
+        sharpness_per_m: ξ of equation 13.
+        load_s: time spent waiting for samples.
+        step_s: time of the whole step.
+        rays: rendered by this process.
+    """
+
+    step: int
+    loss: float
+    parts: Mapping[str, float]
+    gradient_norm: float
+    skipped: bool
+    rate: float
+    sharpness_per_m: float
+    load_s: float
+    step_s: float
+    rays: int
+
+
+class Monitor(Protocol):
+    """Who looks on: progress bar, TensorBoard, validation."""
+
+    def on_start(self, trainer: Trainer) -> None:
+        """Before the first step."""
+
+    def on_step(self, trainer: Trainer, report: StepReport) -> None:
+        """After each step."""
+
+    def on_saved(self, trainer: Trainer) -> None:
+        """After the state was saved."""
+
+
+class Trainer:
+    """One process's part of a run.
+
+    Args:
+        network: with the weights to begin with; moved to the process's device.
+        dataset: samples.
+        config: of network and training.
+        options: of the run.
+        process: this one.
+        fingerprint: of the data; a run goes on only with the same.
+
+    Raises:
+        DataError: where a state to resume from cannot be read or does not fit.
+    """
+
+    def __init__(
+        self,
+        network: OccFlowNet,
+        dataset: ClipDataset,
+        config: Config,
+        options: TrainerOptions,
+        process: Process,
+        fingerprint: str = "",
+    ) -> None:
+        self.config, self.options, self.process = config, options, process
+        self.model = TrainingModel(network, config).to(process.device)
+        self.progress = Progress(fingerprint=fingerprint)
+        self._dataset = dataset
+        self._skipped_in_a_row = 0
+        state = options.out / STATE
+        if options.resume:
+            self.progress = read_progress(state, config, fingerprint)
+        self._begin_stage()
+        if options.resume:
+            load_state(state, self.model, self._optimizer if self._step_of_stage else None)
+
+    def run(self, monitor: Monitor) -> None:
+        """All steps that are left; the state is saved at the end, and where a sample is broken.
+
+        Raises:
+            DataError: names the sample that could not be loaded, or says that the loss diverged.
+            OutputError: where a file cannot be written; the last one that was written stays.
+        """
+        monitor.on_start(self)
+        try:
+            for samples, load_s in self._batches():
+                if self._step_of_stage == 0:
+                    self._begin_stage()
+                monitor.on_step(self, self._step(samples, load_s))
+                if self.progress.step % self.options.save_every == 0:
+                    self.save(monitor)
+        except DataError:
+            self.save(monitor)
+            raise
+        self.save(monitor)
+
+    def save(self, monitor: Monitor) -> None:
+        """State to go on from, and the network's weights as node and command line load them."""
+        if not self.process.writes:
+            return
+        out = self.options.out
+        save_state(out / STATE, self.model, self._optimizer, self.config, self.progress)
+        checkpoint.save(out / WEIGHTS, self.model.network, self.config, self.metadata())
+        monitor.on_saved(self)
+
+    def metadata(self) -> dict[str, Any]:
+        """What a checkpoint says about its making."""
+        return {
+            "step": self.progress.step,
+            "skipped": self.progress.skipped,
+            "fingerprint": self.progress.fingerprint,
+            "sharpness_per_m": self.sharpness_per_m,
+        }
+
+    @property
+    def sharpness_per_m(self) -> float:
+        """ξ of equation 13 as it is now."""
+        return float(self.model.sharpness_per_m(self.progress.step / self.config.train.steps))
+
+    @property
+    def joint(self) -> bool:
+        """Whether the step to come belongs to the joint stage."""
+        return self.progress.step >= self.config.train.static_stage.steps
+
+    @property
+    def _step_of_stage(self) -> int:
+        return self.progress.step - (self.config.train.static_stage.steps if self.joint else 0)
+
+    def _begin_stage(self) -> None:
+        """A new optimizer and rates; weights stay as they are."""
+        train = self.config.train
+        self.model.begin_stage(self.joint)
+        stage = train.joint_stage if self.joint else train.static_stage
+        self._optimizer: AdamW = build_optimizer(
+            self.model.network, self.model.sharpness, train.optimizer, stage.factors
+        )
+        self._stage_steps = stage.steps
+        several = self.process.world_size > 1
+        self._parallel = (
+            DistributedDataParallel(self.model, find_unused_parameters=True)
+            if several
+            else self.model
+        )
+
+    def _batches(self) -> Iterator[tuple[list[Drawn], float]]:
+        """The samples of each step that is left, and how long they were waited for."""
+        train, process = self.config.train, self.process
+        draws = Draws(
+            dataset_size=len(self._dataset),
+            samples_per_step=train.samples_per_step,
+            first_step=self.progress.step,
+            last_step=train.steps,
+            seed=train.seed,
+            rank=process.rank,
+            world_size=process.world_size,
+        )
+        loader = iter(
+            DataLoader(
+                self._dataset,
+                sampler=draws,
+                batch_size=None,
+                num_workers=self.options.workers,
+                pin_memory=process.device.type == "cuda",
+            )
+        )
+        for _ in range(self.progress.step, train.steps):
+            start_s = time.perf_counter()
+            samples = [next(loader) for _ in range(train.samples_per_step // process.world_size)]
+            yield samples, time.perf_counter() - start_s
+
+    def _step(self, samples: list[Drawn], load_s: float) -> StepReport:
+        start_s = time.perf_counter()
+        train = self.config.train
+        rate = scheduled_rate(self._step_of_stage, self._stage_steps, train.optimizer)
+        set_rate(self._optimizer, rate)
+        loss, parts = self._gradient(samples)
+        norm = clip_gradients(self._optimizer, train.optimizer.max_gradient_norm)
+        skipped = not torch.isfinite(torch.tensor(norm))
+        if not skipped:
+            self._optimizer.step()
+        self._count(skipped, parts)
+        return StepReport(
+            step=self.progress.step,
+            loss=loss,
+            parts=parts,
+            gradient_norm=norm,
+            skipped=skipped,
+            rate=rate,
+            sharpness_per_m=self.sharpness_per_m,
+            load_s=load_s,
+            step_s=load_s + time.perf_counter() - start_s,
+            rays=sum(self._rays(drawn) for drawn in samples),
+        )
+
+    def _rays(self, drawn: Drawn) -> int:
+        """Rendered for a sample; a sweep with fewer returns than wanted counts as full."""
+        rendering, sample = self.config.train.rendering, drawn.sample
+        if sample is None:
+            return 0
+        height, width = rendering.camera_grid_hw
+        lidar = 0 if sample.lidar is None else rendering.lidar_rays
+        return len(sample.current.rig.names) * height * width + lidar
+
+    def _gradient(self, samples: list[Drawn]) -> tuple[float, dict[str, float]]:
+        """Add up the gradient of the mean loss; a sample after the other."""
+        self._optimizer.zero_grad(set_to_none=True)
+        progress = self.progress.step / self.config.train.steps
+        total = torch.zeros((), device=self.process.device)
+        parts: dict[str, float] = {}
+        for number, drawn in enumerate(samples, start=1):
+            if drawn.sample is None:
+                raise DataError(drawn.problem)
+            generator = torch.Generator().manual_seed(drawn.draw.seed)
+            with self._syncing(number == len(samples)):
+                loss = self._parallel(drawn.sample.to(self.process.device), progress, generator)
+                (loss.value / len(samples)).backward()
+            total += loss.value.detach() / len(samples)
+            for name, value in loss.parts.items():
+                parts[name] = parts.get(name, 0.0) + float(value) / len(samples)
+        if self.process.world_size > 1:
+            distributed.all_reduce(total)
+            total /= self.process.world_size
+        return float(total), parts
+
+    def _syncing(self, last: bool) -> AbstractContextManager[object]:
+        """Processes exchange gradients with the last sample of a step only."""
+        if last or not isinstance(self._parallel, DistributedDataParallel):
+            return nullcontext()
+        return self._parallel.no_sync()
+
+    def _count(self, skipped: bool, parts: Mapping[str, float]) -> None:
+        before = self.progress
+        self.progress = Progress(before.step + 1, before.skipped + skipped, before.fingerprint)
+        self._skipped_in_a_row = self._skipped_in_a_row + 1 if skipped else 0
+        if self._skipped_in_a_row >= self.config.train.optimizer.max_skipped:
+            raise DataError(
+                f"step {self.progress.step}: the last {self._skipped_in_a_row} gradients were not "
+                f"finite; the losses were {dict(parts)}"
+            )
