@@ -14,8 +14,8 @@ from occflow_ros.cli.arguments import (
 )
 from occflow_ros.config import resolve
 from occflow_ros.demo.pipeline import DemoOptions, run_demo
-from occflow_ros.demo.summary import as_text
 from occflow_ros.errors import OccflowError
+from occflow_ros.table import as_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_preset_argument(parser)
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="checkpoint (default: untrained weights)"
+        "--weights",
+        default="",
+        metavar="FILE",
+        help="checkpoint, or untrained (default: those that come with the preset)",
     )
     parser.add_argument(
         "--rate",

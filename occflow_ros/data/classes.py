@@ -36,3 +36,6 @@ MOVABLE = tuple(
         "truck",
     )
 )
+GROUND = tuple(
+    NAMES.index(name) for name in ("driveable_surface", "other_flat", "sidewalk", "terrain")
+)

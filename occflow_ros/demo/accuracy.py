@@ -1,95 +1,21 @@
-"""How right predictions were: against the exact truth where there is one, else against LiDAR."""
+"""Accuracy where there is no exact truth but LiDAR."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from occflow_ros.data.classes import FREE
-from occflow_ros.data.drive import Box, CameraSet, Drive, OccupancyTruth
+from occflow_ros.data.drive import Box, CameraSet, Drive
+from occflow_ros.data.scene import VoxelScene
 from occflow_ros.data.sensors import read_lidar
-from occflow_ros.data.truth import read_truth
 from occflow_ros.geometry import se3
-from occflow_ros.metrics.coarsen import coarsen_truth
-from occflow_ros.metrics.velocity import VelocityError, velocity_error
-from occflow_ros.metrics.voxel_iou import OccupancyCounts, count_occupancy
+from occflow_ros.metrics.accuracy import Accuracy, flat_ground
+from occflow_ros.metrics.velocity import velocity_error
+from occflow_ros.metrics.voxel_iou import count_occupancy
 from occflow_ros.structures import VoxelGrid
-from occflow_ros.viz.scene import MOVING_MPS, VoxelScene
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """Prediction against truth, for one set or summed over several.
-
-    Args:
-        against: what the truth is.
-        sets: how many sets were compared.
-        occupancy: the prediction, over observed voxels.
-        flat_ground: the same for a flat layer of road and nothing else.
-        velocity: over voxels of moving objects that the prediction found.
-        zero_velocity: the same for a prediction that everything stands.
-        standing: over found voxels that stand: the motion made up there.
-    """
-
-    against: Literal["occupancy", "lidar"]
-    sets: int
-    occupancy: OccupancyCounts
-    flat_ground: OccupancyCounts
-    velocity: VelocityError = VelocityError()
-    zero_velocity: VelocityError = VelocityError()
-    standing: VelocityError = VelocityError()
-
-    def __add__(self, other: Accuracy) -> Accuracy:
-        if self.against != other.against:
-            raise ValueError(f"expected accuracy against {self.against}, got {other.against}")
-        return Accuracy(
-            against=self.against,
-            sets=self.sets + other.sets,
-            occupancy=self.occupancy + other.occupancy,
-            flat_ground=self.flat_ground + other.flat_ground,
-            velocity=self.velocity + other.velocity,
-            zero_velocity=self.zero_velocity + other.zero_velocity,
-            standing=self.standing + other.standing,
-        )
-
-
-def load_truth(camera_set: CameraSet, grid: VoxelGrid) -> OccupancyTruth | None:
-    """The exact truth of a set on the prediction's grid, None where there is none for this grid."""
-    if camera_set.occupancy is None:
-        return None
-    truth = read_truth(camera_set.occupancy)
-    same_box = np.allclose((truth.lower_m, truth.upper_m), (grid.lower_m, grid.upper_m))
-    if not same_box or any(fine % coarse for fine, coarse in zip(truth.grid.shape, grid.shape)):
-        return None
-    return coarsen_truth(truth, grid.shape)
-
-
-def truth_scene(truth: OccupancyTruth) -> VoxelScene:
-    """The truth as the pictures show it: everything that some camera of the set sees."""
-    occupied = (truth.semantics != FREE) & truth.observed
-    return VoxelScene(truth.grid, occupied, np.nan_to_num(truth.velocity_mps))
-
-
-def against_truth(prediction: VoxelScene, truth: OccupancyTruth) -> Accuracy:
-    """Accuracy of one set against the exact truth on the same grid."""
-    occupied = truth.semantics != FREE
-    found = occupied & prediction.occupied & truth.observed
-    speed = np.linalg.norm(truth.velocity_mps, axis=-1)  # NaN, neither moving nor not, if unknown
-    predicted, true = prediction.velocity_mps, truth.velocity_mps
-    return Accuracy(
-        against="occupancy",
-        sets=1,
-        occupancy=count_occupancy(prediction.occupied, occupied, truth.observed),
-        flat_ground=count_occupancy(flat_ground(prediction.grid), occupied, truth.observed),
-        velocity=velocity_error(predicted, true, found & (speed > MOVING_MPS)),
-        zero_velocity=velocity_error(np.zeros_like(true), true, found & (speed > MOVING_MPS)),
-        standing=velocity_error(predicted, true, found & (speed <= MOVING_MPS)),
-    )
 
 
 def load_lidar(drive: Drive, camera_set: CameraSet, grid: VoxelGrid) -> VoxelScene | None:
@@ -131,14 +57,6 @@ def against_lidar(prediction: VoxelScene, hit: VoxelScene) -> Accuracy:
         velocity=velocity_error(predicted, true, found),
         zero_velocity=velocity_error(np.zeros_like(true), true, found),
     )
-
-
-def flat_ground(grid: VoxelGrid) -> npt.NDArray[np.bool_]:
-    """(X, Y, Z) occupied only in the layer that holds the height of the ego origin."""
-    occupied = np.zeros(grid.shape, dtype=bool)
-    index, _ = grid.index_of(torch.zeros(3))
-    occupied[:, :, int(index[2])] = True
-    return occupied
 
 
 def _velocity_of_boxes(points_m: se3.Array, boxes: Sequence[Box]) -> npt.NDArray[np.float32]:

@@ -11,9 +11,9 @@ import numpy as np
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.rosbag2 import ReaderError
 
+from occflow_ros.data.scene import VoxelScene
 from occflow_ros.errors import DataError
 from occflow_ros.structures import VoxelGrid
-from occflow_ros.viz.scene import VoxelScene
 
 PREDICTION_TYPE = "occflow_ros/msg/OccupancyFlow"
 DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"

@@ -8,17 +8,12 @@ from functools import reduce
 from operator import add
 
 from occflow_ros.data.drive import Drive
+from occflow_ros.data.scene import VoxelScene, truth_scene
 from occflow_ros.demo.accounting import SetOutcome
-from occflow_ros.demo.accuracy import (
-    Accuracy,
-    against_lidar,
-    against_truth,
-    load_lidar,
-    load_truth,
-    truth_scene,
-)
+from occflow_ros.demo.accuracy import against_lidar, load_lidar
 from occflow_ros.demo.bag import BagContents
-from occflow_ros.viz.scene import VoxelScene
+from occflow_ros.geometry.se3 import Array
+from occflow_ros.metrics.accuracy import Accuracy, against_truth, load_truth, sensor_positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +40,9 @@ def evaluate(
     drive: Drive, outcomes: Sequence[SetOutcome], bag: BagContents
 ) -> tuple[EvaluatedSet, ...]:
     """Hold every processed set against its truth, in time order."""
+    positions = sensor_positions(drive)
     return tuple(
-        _evaluate_set(drive, number, outcome, bag.predictions[outcome.report.stamp_ns])
+        _evaluate_set(drive, positions, number, outcome, bag.predictions[outcome.report.stamp_ns])
         for number, outcome in enumerate(outcomes)
         if outcome.processed and outcome.report is not None
     )
@@ -61,11 +57,12 @@ def total_accuracy(evaluated: Sequence[EvaluatedSet]) -> Accuracy | None:
 
 
 def _evaluate_set(
-    drive: Drive, number: int, outcome: SetOutcome, prediction: VoxelScene
+    drive: Drive, positions_odom_m: Array, number: int, outcome: SetOutcome, prediction: VoxelScene
 ) -> EvaluatedSet:
     if (truth := load_truth(outcome.camera_set, prediction.grid)) is not None:
-        accuracy = against_truth(prediction, truth)
-        return EvaluatedSet(number, outcome, prediction, truth_scene(truth), accuracy)
+        pose = outcome.camera_set.odom_T_base
+        accuracy = against_truth(prediction, truth, pose, positions_odom_m)
+        return EvaluatedSet(number, outcome, prediction, truth_scene(truth.coarse), accuracy)
     if (hit := load_lidar(drive, outcome.camera_set, prediction.grid)) is not None:
         return EvaluatedSet(number, outcome, prediction, hit, against_lidar(prediction, hit))
     return EvaluatedSet(number, outcome, prediction, None, None)

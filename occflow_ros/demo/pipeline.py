@@ -10,7 +10,6 @@ from pathlib import Path
 
 from occflow_ros.config import Config, dump
 from occflow_ros.demo.accounting import account, count_drops, resets, stage_latencies
-from occflow_ros.demo.accuracy import load_truth
 from occflow_ros.demo.bag import read_bag
 from occflow_ros.demo.evaluation import evaluate, total_accuracy
 from occflow_ros.demo.pictures import draw_pictures, spread
@@ -19,8 +18,10 @@ from occflow_ros.demo.run import RunSettings, check_ros, play
 from occflow_ros.demo.source import Source, synthetic_source, user_source
 from occflow_ros.demo.summary import Summary
 from occflow_ros.errors import DataError, OutputError
+from occflow_ros.metrics.accuracy import load_truth
 from occflow_ros.models.build import build_network
 from occflow_ros.output import check_free, write_text
+from occflow_ros.weights import choose_weights
 
 REPORT_PICTURES = 6
 _RESULTS = (
@@ -46,7 +47,7 @@ class DemoOptions:
         out: folder of the results.
         overwrite: replace earlier results in it.
         config: resolved configuration.
-        weights: checkpoint, None for random weights.
+        weights: checkpoint, `untrained`, or empty for those that come with the preset.
         rate: replay speed over real time.
         max_sets: replay only the beginning of the drive.
         device: torch device of the node.
@@ -58,7 +59,7 @@ class DemoOptions:
     out: Path
     overwrite: bool
     config: Config
-    weights: Path | None
+    weights: str
     rate: float
     max_sets: int | None
     device: str
@@ -75,11 +76,10 @@ def run_demo(options: DemoOptions) -> Summary:
     check_free(options.out, options.overwrite)
     with _source(options) as source:
         config = _for_drive(options.config, source)
-        _check_inputs(source, config, options.weights)
+        weights = choose_weights(options.weights, config.model)
+        _check_inputs(source, config, weights)
         out = _prepare(options.out)
-        settings = RunSettings(
-            out, out / "config.yaml", options.weights, options.device, options.rate
-        )
+        settings = RunSettings(out, out / "config.yaml", weights, options.device, options.rate)
         write_text(settings.config, dump(config))
         sent = play(source, settings)
         bag = read_bag(settings.bag)
@@ -90,7 +90,7 @@ def run_demo(options: DemoOptions) -> Summary:
             drive=source.drive.name,
             source=source.description,
             licence=source.drive.licence,
-            weights=None if options.weights is None else str(options.weights),
+            weights=None if weights is None else str(weights),
             device=options.device,
             rate=options.rate,
             sent=len(outcomes),

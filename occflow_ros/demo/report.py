@@ -10,8 +10,9 @@ from pathlib import Path
 
 from occflow_ros.demo.accounting import SetOutcome
 from occflow_ros.demo.report_style import STYLE
-from occflow_ros.demo.summary import NOT_KNOWN, Summary, Table
+from occflow_ros.demo.summary import Summary
 from occflow_ros.output import write_text
+from occflow_ros.table import NOT_KNOWN, Table
 
 _MIME = {".webp": "image/webp", ".png": "image/png", ".jpg": "image/jpeg"}
 

@@ -19,6 +19,7 @@ from occflow_ros.demo.bag import PROCESSED
 from occflow_ros.demo.processes import Child, ProcessError, Supervisor
 from occflow_ros.demo.source import Source
 from occflow_ros.errors import DataError
+from occflow_ros.weights import UNTRAINED
 
 TOPICS = (
     "/occflow/occupancy_flow",
@@ -106,7 +107,10 @@ def play(source: Source, settings: RunSettings) -> Sent:
         launcher.start("recorder", output=settings.bag, topics=list(TOPICS))
         watch = launcher.start("watch")
         node = launcher.start(
-            "node", preset=settings.config, weights=settings.weights or "", device=settings.device
+            "node",
+            preset=settings.config,
+            weights=settings.weights or UNTRAINED,
+            device=settings.device,
         )
         _wait_until_ready(supervisor, node, watch)
         replay = launcher.start(

@@ -115,9 +115,14 @@ def load_weights(
 def preset_name(model: ModelConfig) -> str:
     """`preset NAME` of a model configuration, or `a custom configuration`."""
     for name, config in PRESETS.items():
-        if not _differences(config.model, model):
+        if fits(config.model, model):
             return f"preset {name}"
     return "a custom configuration"
+
+
+def fits(expected: ModelConfig, got: ModelConfig) -> bool:
+    """Whether weights of one network are weights of the other, in shape and in meaning."""
+    return not _differences(expected, got)
 
 
 _FREE_TO_DIFFER: Any = {

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from occflow_ros.data.classes import FREE, MOVABLE
 from occflow_ros.data.drive import OccupancyTruth
+from occflow_ros.structures import VoxelGrid
 
 
 def coarsen_truth(truth: OccupancyTruth, shape: tuple[int, int, int]) -> OccupancyTruth:
@@ -44,6 +45,14 @@ def coarsen_truth(truth: OccupancyTruth, shape: tuple[int, int, int]) -> Occupan
         lower_m=truth.lower_m,
         upper_m=truth.upper_m,
     )
+
+
+def truth_on_grid(truth: OccupancyTruth, grid: VoxelGrid) -> OccupancyTruth | None:
+    """The truth on another grid over the same box, None where it does not divide that evenly."""
+    same_box = np.allclose((truth.lower_m, truth.upper_m), (grid.lower_m, grid.upper_m))
+    if not same_box or any(fine % coarse for fine, coarse in zip(truth.grid.shape, grid.shape)):
+        return None
+    return coarsen_truth(truth, grid.shape)
 
 
 def _movable_mean(velocity: npt.NDArray, semantics: npt.NDArray[np.uint8]) -> npt.NDArray:

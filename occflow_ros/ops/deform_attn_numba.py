@@ -6,7 +6,7 @@ the type of their arrays, float32 or float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from occflow_ros.ops.compiled import compiled
 from occflow_ros.ops.torch_threads import share
 
 Array = npt.NDArray[np.floating[Any]]
@@ -77,14 +78,6 @@ def _rows(array: Array) -> Array:
 def _lanes(channels: int) -> npt.NDArray[np.bytes_]:
     """An array of no strings, each of C bytes: a type that tells the compiler C."""
     return np.empty(0, f"S{channels}")
-
-
-def _kernel(function: Callable[..., None]) -> Callable[..., None]:
-    """Compile it; the machine code is kept where a folder for it can be written."""
-    try:
-        return njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # neither the package's folder nor the user's
-        return njit(**_OPTIONS)(function)
 
 
 # Rows of channels are vectors to LLVM. Left to itself, it computes 12 or 16 channels one by one.
@@ -204,7 +197,7 @@ def _products(a: Any, of_y: Any, of_x: Any) -> Any:
     return above * of_x[0], above * of_x[1], below * of_x[0], below * of_x[1]
 
 
-@_kernel
+@compiled(**_OPTIONS)
 def _sample(
     lanes: Any, sizes: Any, maps: Any, locations: Array, weights: Array, out: Array, part: Any
 ) -> None:
@@ -240,7 +233,7 @@ def _sample(
                         out[row] = np.nan
 
 
-@_kernel
+@compiled(**_OPTIONS)
 def _sample_backward(lanes: Any, sizes: Any, inputs: Any, outputs: Any, part: Any) -> None:
     """Gradients of `_sample` for all queries of one item of the batch and a range of its heads.
 

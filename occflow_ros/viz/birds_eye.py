@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from occflow_ros.data.scene import VoxelScene
 from occflow_ros.geometry.camera import Image
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.viz.canvas import SUBPIXEL_BITS, draw_arrow, draw_text
 from occflow_ros.viz.palette import ARROW, EGO, MUTED, PANEL, RING, direction_colors, height_colors
-from occflow_ros.viz.scene import VoxelScene
 
 RING_STEP_M = 10.0
 ARROW_S = 1.0  # arrows show the way travelled in this time

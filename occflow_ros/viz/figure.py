@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from occflow_ros.data.scene import VoxelScene
 from occflow_ros.geometry.camera import Image
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.viz.birds_eye import draw_birds_eye
 from occflow_ros.viz.canvas import beside, blank, draw_text, titled
 from occflow_ros.viz.legend import draw_legend
 from occflow_ros.viz.mosaic import draw_mosaic
-from occflow_ros.viz.scene import VoxelScene
 from occflow_ros.viz.voxel_view import draw_voxels
 
 _VIEW_HW_PX = (420, 740)

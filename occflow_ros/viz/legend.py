@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from occflow_ros.data.scene import MOVING_MPS
 from occflow_ros.geometry.camera import Image
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.viz.birds_eye import ARROW_S
 from occflow_ros.viz.canvas import blank, draw_arrow, draw_text, text_width_px
 from occflow_ros.viz.palette import ARROW, BACKGROUND, EGO, MUTED, direction_colors, height_colors
-from occflow_ros.viz.scene import MOVING_MPS
 
 _HEIGHT_PX = 74
 _WHEEL_RADIUS_PX = 24

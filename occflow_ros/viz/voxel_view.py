@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from occflow_ros.data.scene import VoxelScene
 from occflow_ros.geometry.camera import Image
 from occflow_ros.geometry.se3 import Array, from_rotation_translation, inverse, transform_points
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.viz.canvas import SUBPIXEL_BITS, blank
 from occflow_ros.viz.palette import BACKGROUND, EGO, direction_colors, height_colors
-from occflow_ros.viz.scene import VoxelScene
 
 _SUPERSAMPLING = 2
 _NEAR_M = 1.0

@@ -8,10 +8,11 @@ import pytest
 
 from occflow_ros.data.drive import Box, SensorFile
 from occflow_ros.demo.accounting import account
-from occflow_ros.demo.accuracy import against_lidar, flat_ground, load_lidar
+from occflow_ros.demo.accuracy import against_lidar, load_lidar
 from occflow_ros.demo.bag import read_bag
 from occflow_ros.demo.evaluation import evaluate, total_accuracy
 from occflow_ros.geometry import se3
+from occflow_ros.metrics.accuracy import flat_ground
 from occflow_ros.metrics.voxel_iou import OccupancyCounts
 
 
@@ -30,6 +31,19 @@ def test_perfect_and_partial_predictions(evaluated):
     assert second.accuracy.occupancy == OccupancyCounts(1, 1, 1)
     assert second.accuracy.velocity.mean_mps == 4.0
     assert math.isnan(second.accuracy.standing.mean_mps)
+
+
+def test_rays_meet_the_car_where_it_is(evaluated):
+    """The second prediction lacks the farther voxel, which no ray reaches, and stands."""
+    first, second = (one.accuracy.rays for one in evaluated)
+    assert first.all_rays == first.objects  # there is no ground in the truth
+    assert first.all_rays.ray_iou == 1.0
+    assert first.velocity.mean_mps == pytest.approx(0.0, abs=1e-6)
+    assert first.zero_velocity.mean_mps == 4.0
+    assert second.all_rays.ray_iou == 1.0
+    assert second.velocity.mean_mps == 4.0
+    assert second.all_rays_flat == first.all_rays_flat
+    assert first.all_rays_flat.ray_iou < 0.5
 
 
 def test_the_total_pools_the_counts(evaluated):

@@ -9,7 +9,8 @@ from occflow_ros.demo.bag import read_bag
 from occflow_ros.demo.evaluation import evaluate, total_accuracy
 from occflow_ros.demo.pictures import draw_pictures, spread
 from occflow_ros.demo.report import write_report
-from occflow_ros.demo.summary import Summary, as_text
+from occflow_ros.demo.summary import Summary
+from occflow_ros.table import as_text
 
 
 @pytest.fixture
@@ -57,6 +58,9 @@ def test_accuracy_stands_beside_the_trivial_answers(run):
     assert rows["occupied IoU"] == ("0.600", "0.000", "flat ground")
     velocity = rows["velocity error of moving voxels that were found, m/s"]
     assert velocity == ("1.33", "4.00", "everything stands")
+    prediction, trivial, which = rows["RayIoU, rays that hit no ground"]
+    assert (prediction, which) == ("1.000", "flat ground")
+    assert float(trivial) < 0.5
 
 
 def test_without_any_truth_the_table_says_so(run):
@@ -68,6 +72,8 @@ def test_the_summary_is_plain_json_without_nan(run):
     values = json.loads(json.dumps(summarise(run).to_json(), allow_nan=False))
     assert values["accuracy"]["iou"] == pytest.approx(0.6)
     assert values["accuracy"]["standing_speed_mps"] is None
+    assert values["accuracy"]["rays"]["all_rays"]["rays"] > 0
+    assert values["accuracy"]["object_ray_iou_at_1m"] == 1.0
 
 
 def test_the_report_is_one_file_that_needs_no_other(run, drive, tmp_path):

@@ -7,9 +7,10 @@ import pytest
 
 from occflow_ros.data.classes import FREE, NAMES
 from occflow_ros.data.drive import OccupancyTruth
-from occflow_ros.metrics.coarsen import coarsen_truth
+from occflow_ros.metrics.coarsen import coarsen_truth, truth_on_grid
 from occflow_ros.metrics.velocity import VelocityError, velocity_error
 from occflow_ros.metrics.voxel_iou import OccupancyCounts, count_occupancy
+from occflow_ros.structures import VoxelGrid
 
 CAR, ROAD = NAMES.index("car"), NAMES.index("driveable_surface")
 
@@ -117,3 +118,11 @@ def test_unknown_velocity_stays_unknown_where_something_may_move():
     assert np.isnan(car.velocity_mps).all()
     road = coarsen_truth(truth([ROAD] + 7 * [FREE], np.ones(8, bool), velocity), (1, 1, 1))
     assert (road.velocity_mps == 0.0).all()
+
+
+def test_only_the_same_box_divided_evenly_has_a_truth():
+    fine = truth([CAR] + 7 * [FREE], np.ones(8, bool))
+    box = fine.lower_m, fine.upper_m
+    assert truth_on_grid(fine, VoxelGrid(*box, (1, 2, 1))).semantics.shape == (1, 2, 1)
+    assert truth_on_grid(fine, VoxelGrid(*box, (4, 2, 2))) is None
+    assert truth_on_grid(fine, VoxelGrid(box[0], (9.0, 9.0, 9.0), (1, 1, 1))) is None

@@ -204,15 +204,15 @@ def test_without_numba_the_error_names_it(monkeypatch):
 
 
 def test_where_no_folder_can_be_written_the_kernel_is_compiled_all_the_same(monkeypatch):
-    from occflow_ros.ops import deform_attn_numba
+    from occflow_ros.ops import compiled
 
     def njit_without_cache(*, cache=False, **_):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: function
 
-    monkeypatch.setattr(deform_attn_numba, "njit", njit_without_cache)
-    assert deform_attn_numba._kernel(sum)([1, 2]) == 3
+    monkeypatch.setattr(compiled, "njit", njit_without_cache)
+    assert compiled.compiled(nogil=True)(sum)([1, 2]) == 3
 
 
 def test_wrong_shapes_say_expected_and_got():

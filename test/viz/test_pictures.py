@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from occflow_ros.data.scene import VoxelScene
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.viz import birds_eye, canvas, figure, mosaic, palette, voxel_view
 from occflow_ros.viz.animation import can_animate, write_animation
-from occflow_ros.viz.scene import VoxelScene
 
 GRID = VoxelGrid((-8.0, -8.0, -1.0), (8.0, 8.0, 3.0), (16, 16, 4))
 

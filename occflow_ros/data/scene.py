@@ -1,4 +1,4 @@
-"""What the pictures show: occupied voxels and how they move, predicted or true."""
+"""Occupied voxels and how they move, predicted or true: what is compared and what is drawn."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from occflow_ros.data.classes import FREE
+from occflow_ros.data.drive import OccupancyTruth
 from occflow_ros.structures import VoxelGrid
 
 MOVING_MPS = 0.5
@@ -39,3 +41,9 @@ class VoxelScene:
         """(X, Y, Z) occupied and faster than `MOVING_MPS`."""
         speed = np.linalg.norm(self.velocity_mps, axis=-1)
         return self.occupied & (speed > MOVING_MPS)
+
+
+def truth_scene(truth: OccupancyTruth) -> VoxelScene:
+    """The truth as pictures show it: everything that some camera of the set sees."""
+    occupied = (truth.semantics != FREE) & truth.observed
+    return VoxelScene(truth.grid, occupied, np.nan_to_num(truth.velocity_mps))
