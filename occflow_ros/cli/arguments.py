@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
+from typing import get_args
 
 from occflow_ros import config
+from occflow_ros.data.selection import Selection, Split
 from occflow_ros.engine.device import available_device
+
+_SCENE = "nuScenes scene, KITTI drive or sequence"
 
 
 def positive_int(text: str) -> int:
@@ -35,6 +39,13 @@ def add_drive_arguments(parser: argparse.ArgumentParser, default: str | None = N
         parser: of the command.
         default: what is read without `--source`, for its help; None where it must be given.
     """
+    add_source_argument(parser, default)
+    parser.add_argument("--scene", metavar="NAME", help=f"{_SCENE} (default: the only)")
+    _add_version_argument(parser)
+
+
+def add_source_argument(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """The `--source` option; arguments as in `add_drive_arguments`."""
     parser.add_argument(
         "--source",
         type=Path,
@@ -43,16 +54,32 @@ def add_drive_arguments(parser: argparse.ArgumentParser, default: str | None = N
         help="recording folder, or root of a nuScenes or KITTI data set"
         + (f" (default: {default})" if default else ""),
     )
-    parser.add_argument(
+
+
+def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which drives of its folders a command takes: `--scene`, `--split` and so on."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--scene",
+        action="append",
+        default=[],
         metavar="NAME",
-        help="nuScenes scene, KITTI drive or sequence (default: the only)",
+        help=f"{_SCENE}; may be repeated (default: all that there are)",
     )
+    which.add_argument(
+        "--split",
+        choices=get_args(Split),
+        help="official one of nuScenes, of KITTI odometry or, as in the paper, of KITTI tracking",
+    )
+    _add_version_argument(parser)
     parser.add_argument(
-        "--version",
-        metavar="NAME",
-        help="tables of nuScenes; training or testing of KITTI tracking (default: the only)",
+        "--sweeps", action="store_true", help="take what lies between nuScenes keyframes too"
     )
+
+
+def selection_of(args: argparse.Namespace) -> Selection:
+    """What the options of `add_selection_arguments` say."""
+    return Selection(tuple(args.scene), args.version, args.split, keyframes_only=not args.sweeps)
 
 
 def add_preset_argument(parser: argparse.ArgumentParser) -> None:
@@ -79,6 +106,14 @@ def add_cameras_argument(parser: argparse.ArgumentParser) -> None:
         type=positive_int,
         default=6,
         help="of a ring around the ego, each 70° wide (default: %(default)s)",
+    )
+
+
+def _add_version_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--version",
+        metavar="NAME",
+        help="tables of nuScenes; training or testing of KITTI tracking (default: the only)",
     )
 
 

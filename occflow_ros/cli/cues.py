@@ -1,20 +1,23 @@
-"""Make the 2D cues that training takes: optical flow and movable masks of each image of a drive."""
+"""Make the 2D cues that training takes: optical flow and movable masks of each image."""
 
 from __future__ import annotations
 
 import argparse
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 from tqdm import tqdm
 
 from occflow_ros.cli.arguments import (
-    add_drive_arguments,
+    add_selection_arguments,
+    add_source_argument,
     count,
     positive_float,
     positive_int,
+    selection_of,
 )
 from occflow_ros.cues.dis import DisFlow, DisOptions, Preset
 from occflow_ros.cues.estimator import FlowEstimator, MaskEstimator
@@ -24,7 +27,7 @@ from occflow_ros.cues.sweeps import SweepFlow
 from occflow_ros.cues.tracks import TrackFlow
 from occflow_ros.cues.truth import TruthFiles, TruthFlow, TruthMask
 from occflow_ros.data.drive import Drive
-from occflow_ros.data.source import open_drive
+from occflow_ros.data.selection import open_drives
 from occflow_ros.errors import ConfigError
 
 _DEFAULTS = DisOptions()
@@ -32,10 +35,8 @@ _DEFAULTS = DisOptions()
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow cues`."""
-    add_drive_arguments(parser)
-    parser.add_argument(
-        "--sweeps", action="store_true", help="take what lies between the keyframes too"
-    )
+    add_source_argument(parser)
+    add_selection_arguments(parser)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder for the cues of all drives"
     )
@@ -115,27 +116,61 @@ def run(args: argparse.Namespace) -> None:
     """Make what is missing; raises ConfigError, DataError and OutputError."""
     if args.flow is None and args.movable is None:
         raise ConfigError("expected --flow, --movable or both")
-    drive = open_drive(args.source, args.scene, args.version, keyframes_only=not args.sweeps)
-    flow, movable = _flow_estimator(args), _mask_estimator(args)
+    taken: set[str] = set()
+    for drive, every_set in _drives(args):
+        if args.files is not None:
+            _check_files_are_its_own(args, drive, taken)
+        _make(args, drive, every_set)
+    print(f"the cues are in {args.out}")
+
+
+def _drives(args: argparse.Namespace) -> Iterator[tuple[Drive, Drive]]:
+    """The selected drives, each as it was asked for and with all its sets."""
+    selection = selection_of(args)
+    drives = open_drives(args.source, selection)
+    if not selection.keyframes_only or not _needs_every_set(args):
+        return ((drive, drive) for drive in drives)
+    every = open_drives(args.source, replace(selection, keyframes_only=False))
+    return zip(drives, every, strict=True)
+
+
+def _check_files_are_its_own(args: argparse.Namespace, drive: Drive, taken: set[str]) -> None:
+    """Files of cues are named by images, those of tracks by cameras, and not by drives."""
+    images = [(camera, image) for one in drive.sets for camera, image in one.images.items()]
+    tracks = args.flow == "tracks"
+    names = {camera if tracks else f"{camera}/{image.path.stem}" for camera, image in images}
+    if twice := names & taken:
+        raise ConfigError(
+            f"--files: expected one drive with files named {min(twice)}, got {drive.name} after"
+            " another one; choose with --scene"
+        )
+    taken |= names
+
+
+def _needs_every_set(args: argparse.Namespace) -> bool:
+    return args.flow in ("dis-sweeps", "truth") or args.movable == "truth"
+
+
+def _make(args: argparse.Namespace, drive: Drive, every_set: Drive) -> None:
+    flow, movable = _flow_estimator(args, every_set), _mask_estimator(args, every_set)
     if flow is not None:
-        bar = _bar(f"flow {args.flow}", "pair")
+        bar = _bar(f"{drive.name}: flow {args.flow}", "pair")
         made = make_flow(drive, flow, args.out, args.span, args.workers, bar)
-        print(_summary(f"{args.flow} flow", "image pairs", made))
+        print(_summary(f"{drive.name}: {args.flow} flow", "image pairs", made))
     if movable is not None:
-        bar = _bar(f"movable {args.movable}", "image")
+        bar = _bar(f"{drive.name}: movable {args.movable}", "image")
         made = make_movable(drive, movable, args.out, args.workers, bar)
-        print(_summary(f"{args.movable} movable masks", "images", made))
-    print(f"cues of {drive.name} are in {args.out}")
+        print(_summary(f"{drive.name}: {args.movable} movable masks", "images", made))
 
 
-def _flow_estimator(args: argparse.Namespace) -> FlowEstimator | None:
+def _flow_estimator(args: argparse.Namespace, every_set: Drive) -> FlowEstimator | None:
     match args.flow:
         case "dis":
             return DisFlow(_dis_options(args))
         case "dis-sweeps":
-            return SweepFlow(_every_set(args), _dis_options(args))
+            return SweepFlow(every_set, _dis_options(args))
         case "truth":
-            return TruthFlow(_truth_files(args))
+            return TruthFlow(TruthFiles(args.source, every_set))
         case "files":
             return FileFlow(_files(args))
         case "tracks":
@@ -147,21 +182,13 @@ def _dis_options(args: argparse.Namespace) -> DisOptions:
     return DisOptions(args.dis_preset, args.dis_finest_scale, args.consistency_px)
 
 
-def _mask_estimator(args: argparse.Namespace) -> MaskEstimator | None:
+def _mask_estimator(args: argparse.Namespace, every_set: Drive) -> MaskEstimator | None:
     match args.movable:
         case "truth":
-            return TruthMask(_truth_files(args))
+            return TruthMask(TruthFiles(args.source, every_set))
         case "files":
             return FileMask(_files(args), args.movable_classes)
     return None
-
-
-def _truth_files(args: argparse.Namespace) -> TruthFiles:
-    return TruthFiles(args.source, _every_set(args))
-
-
-def _every_set(args: argparse.Namespace) -> Drive:
-    return open_drive(args.source, args.scene, args.version, keyframes_only=False)
 
 
 def _files(args: argparse.Namespace) -> Path:

@@ -26,7 +26,8 @@ class CueFolder:
 
     Args:
         folder: given to `occflow cues` as `--out`.
-        source: of the drive as the command line takes it, for errors that name the command.
+        source: of the drives as words of a command line, `DIR --scene NAME` for example, for errors
+            that name the command.
         flow: name of the flow estimator (`dis`, `dis-sweeps`, `truth`, `files`,
             `tracks`), None for no flow.
         movable: name of the mask estimator (`truth`, `files`), None for no masks.

@@ -54,6 +54,11 @@ def voxel_files(dataroot: Path, sequence: str) -> dict[int, VoxelFiles]:
     return {int(path.stem): _voxel_files(path) for path in sorted(folder.glob("*.bin"))}
 
 
+def sequence_names(dataroot: Path) -> list[str]:
+    """Names of all sequences that are there."""
+    return sorted(path.name for path in dataroot.glob(SEQUENCES) if path.is_dir())
+
+
 def read_kitti_odometry(dataroot: Path, sequence: str | None = None, stereo: bool = False) -> Drive:
     """Read one sequence.
 
@@ -68,8 +73,7 @@ def read_kitti_odometry(dataroot: Path, sequence: str | None = None, stereo: boo
     Raises:
         DataError: names the file and what was expected.
     """
-    found = [path.name for path in dataroot.glob(SEQUENCES) if path.is_dir()]
-    sequence = choose(dataroot / "sequences", "sequence", found, sequence)
+    sequence = choose(dataroot / "sequences", "sequence", sequence_names(dataroot), sequence)
     folder = dataroot / "sequences" / sequence
     calibration = read_calibration(folder / "calib.txt")
     rect_T_base = calibration.rigid_12("Tr")

@@ -36,6 +36,11 @@ DRIVES = "*/*_drive_*_sync"
 _DIGITS = 10
 
 
+def drive_folders(dataroot: Path) -> dict[str, Path]:
+    """Folders of all drives by their names."""
+    return {path.name: path for path in sorted(dataroot.glob(DRIVES))}
+
+
 def read_kitti_raw(dataroot: Path, name: str | None = None, stereo: bool = False) -> Drive:
     """Read one drive.
 
@@ -47,7 +52,7 @@ def read_kitti_raw(dataroot: Path, name: str | None = None, stereo: bool = False
     Raises:
         DataError: names the file and what was expected.
     """
-    folders = {path.name: path for path in dataroot.glob(DRIVES)}
+    folders = drive_folders(dataroot)
     folder = folders[choose(dataroot, "drive", folders, name)]
     date = folder.parent
     cam_to_cam = read_calibration(date / "calib_cam_to_cam.txt")

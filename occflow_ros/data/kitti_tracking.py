@@ -38,6 +38,12 @@ VALIDATION = tuple(f"{number:04d}" for number in range(15))
 _INTERVAL_NS = 100_000_000
 
 
+def sequence_names(dataroot: Path, part: str | None = None) -> list[str]:
+    """Names of all sequences of a part; arguments and errors as in `read_kitti_tracking`."""
+    images = _part_folder(dataroot, part) / "image_02"
+    return sorted(path.name for path in images.iterdir() if path.is_dir())
+
+
 def read_kitti_tracking(
     dataroot: Path, part: str | None = None, sequence: str | None = None, stereo: bool = False
 ) -> Drive:
@@ -52,10 +58,8 @@ def read_kitti_tracking(
     Raises:
         DataError: names the file and what was expected.
     """
-    parts = [name for name in PARTS if (dataroot / name / "image_02").is_dir()]
-    folder = dataroot / choose(dataroot, "part", parts, part)
-    sequences = [path.name for path in (folder / "image_02").iterdir() if path.is_dir()]
-    sequence = choose(folder / "image_02", "sequence", sequences, sequence)
+    folder = _part_folder(dataroot, part)
+    sequence = choose(folder / "image_02", "sequence", sequence_names(dataroot, part), sequence)
     calibration = read_calibration(folder / "calib" / f"{sequence}.txt")
     base_T_rect = se3.inverse(calibration.rotation("R_rect") @ calibration.rigid_12("Tr_velo_cam"))
     base_T_imu = calibration.rigid_12("Tr_imu_velo")
@@ -75,6 +79,11 @@ def read_kitti_tracking(
         boxes=read_boxes(labels, base_T_rect, stamps_ns, odom_T_base) if has_labels else None,
         counted=oxts,
     )
+
+
+def _part_folder(dataroot: Path, part: str | None) -> Path:
+    parts = [name for name in PARTS if (dataroot / name / "image_02").is_dir()]
+    return dataroot / choose(dataroot, "part", parts, part)
 
 
 def _read_poses(path: Path, base_T_imu: se3.Array) -> list[se3.Array]:

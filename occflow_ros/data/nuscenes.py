@@ -7,13 +7,13 @@ sweep, whose ego pose is the one into which nuScenes and Occ3D turn boxes and la
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
 from occflow_ros.data.drive import Box, Camera, CameraSet, Drive, SensorFile
 from occflow_ros.data.nuscenes_boxes import boxes_of
-from occflow_ros.data.nuscenes_scene import SceneTables, read_scene
+from occflow_ros.data.nuscenes_scene import SceneTables, read_scene, read_scenes
 from occflow_ros.data.nuscenes_tables import (
     LIDAR_CHANNEL,
     CalibratedSensor,
@@ -56,7 +56,21 @@ def read_nuscenes(
     Raises:
         DataError: names the file or table, the token and what was expected.
     """
-    tables = read_scene(dataroot / version, scene, keyframes_only)
+    return _drive(dataroot, version, read_scene(dataroot / version, scene, keyframes_only))
+
+
+def read_nuscenes_scenes(
+    dataroot: Path, version: str, scenes: Sequence[str] = (), keyframes_only: bool = True
+) -> Iterator[Drive]:
+    """Read several scenes, all where none is named; the tables are read once.
+
+    Arguments and errors are those of `read_nuscenes`.
+    """
+    for tables in read_scenes(dataroot / version, scenes, keyframes_only):
+        yield _drive(dataroot, version, tables)
+
+
+def _drive(dataroot: Path, version: str, tables: SceneTables) -> Drive:
     channels = tables.by_channel()
     try:
         drive = Drive(

@@ -1,9 +1,12 @@
-"""All rows of one nuScenes scene."""
+"""All rows of one nuScenes scene, or of many read at once."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from occflow_ros.data.nuscenes_tables import (
     LIDAR_CHANNEL,
@@ -23,10 +26,16 @@ from occflow_ros.errors import DataError
 
 _NAMES_SHOWN = 10
 
+Row = TypeVar("Row", SampleData, Annotation)
+
 
 @dataclass(frozen=True, slots=True)
 class SceneTables:
-    """The rows of one scene; of `data` only those of cameras and of LIDAR_TOP."""
+    """The rows of one scene; of `data` only those of cameras and of LIDAR_TOP.
+
+    Tables in which rows are looked up by token, all but `data` and `annotations`, may hold rows of
+    other scenes too.
+    """
 
     scene: Scene
     samples: Table[Sample]
@@ -61,9 +70,32 @@ def read_scene(folder: Path, scene_key: str | None, keyframes_only: bool) -> Sce
     Raises:
         DataError: names the table, the token and what was expected.
     """
-    scene = _find_scene(read_table(Scene, folder / "scene.json"), scene_key)
+    scene = _find_scene(_read_scenes(folder), scene_key)
+    return next(_read_rows(folder, [scene], keyframes_only))
+
+
+def read_scenes(
+    folder: Path, scene_keys: Sequence[str], keyframes_only: bool
+) -> Iterator[SceneTables]:
+    """Read what belongs to several scenes, each table once; no keys take all scenes.
+
+    Arguments and errors are those of `read_scene`.
+    """
+    scenes = _read_scenes(folder)
+    chosen = [_find_scene(scenes, key) for key in scene_keys] or list(scenes.values())
+    return _read_rows(folder, chosen, keyframes_only)
+
+
+def _read_scenes(folder: Path) -> Table[Scene]:
+    return read_table(Scene, folder / "scene.json")
+
+
+def _read_rows(
+    folder: Path, scenes: Sequence[Scene], keyframes_only: bool
+) -> Iterator[SceneTables]:
+    scene_tokens = {scene.token for scene in scenes}
     samples = read_table(
-        Sample, folder / "sample.json", lambda row: row["scene_token"] == scene.token
+        Sample, folder / "sample.json", lambda row: row["scene_token"] in scene_tokens
     )
     sensors = read_table(Sensor, folder / "sensor.json")
     calibrations = read_table(CalibratedSensor, folder / "calibrated_sensor.json")
@@ -81,22 +113,34 @@ def read_scene(folder: Path, scene_key: str | None, keyframes_only: bool) -> Sce
         Annotation, folder / "sample_annotation.json", lambda row: row["sample_token"] in samples
     )
     pose_tokens = {row.ego_pose_token for row in data.values()}
+    poses = read_table(EgoPose, folder / "ego_pose.json", lambda row: row["token"] in pose_tokens)
     instance_tokens = {row.instance_token for row in annotations.values()}
-    return SceneTables(
-        scene=scene,
-        samples=samples,
-        data=data,
-        calibrations=calibrations,
-        sensors=sensors,
-        poses=read_table(
-            EgoPose, folder / "ego_pose.json", lambda row: row["token"] in pose_tokens
-        ),
-        annotations=annotations,
-        instances=read_table(
-            Instance, folder / "instance.json", lambda row: row["token"] in instance_tokens
-        ),
-        categories=read_table(Category, folder / "category.json"),
+    instances = read_table(
+        Instance, folder / "instance.json", lambda row: row["token"] in instance_tokens
     )
+    categories = read_table(Category, folder / "category.json")
+    data_of = _by_scene(data.values(), samples)
+    annotations_of = _by_scene(annotations.values(), samples)
+    for scene in scenes:
+        yield SceneTables(
+            scene=scene,
+            samples=samples,
+            data=Table(data.path, data_of[scene.token]),
+            calibrations=calibrations,
+            sensors=sensors,
+            poses=poses,
+            annotations=Table(annotations.path, annotations_of[scene.token]),
+            instances=instances,
+            categories=categories,
+        )
+
+
+def _by_scene(rows: Iterable[Row], samples: Table[Sample]) -> defaultdict[str, list[Row]]:
+    """Rows by the token of their scene."""
+    groups: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[samples[row.sample_token].scene_token].append(row)
+    return groups
 
 
 def _is_used(sensor: Sensor) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -38,6 +39,12 @@ def parse_json(text: str, where: str) -> Any:
 def parse(kind: type[T], values: Any, where: str) -> T:
     """Plain values to a record; raises DataError naming `where` and each wrong key."""
     try:
-        return TypeAdapter(kind).validate_python(values)
+        adapter: TypeAdapter[T] = _adapter(kind)  # type: ignore[arg-type]
+        return adapter.validate_python(values)
     except ValidationError as error:
         raise DataError(f"{where}: {explain(error)}") from None
+
+
+@cache  # tables have a million rows of one kind, and making an adapter takes longer than a row
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)

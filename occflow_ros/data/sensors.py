@@ -60,9 +60,14 @@ def decode_image(data: bytes, where: str) -> Image:
 
 def write_image(path: Path, image: Image) -> None:
     """(H, W, 3) uint8 RGB to the format of the path's suffix (.jpg or .png)."""
+    path.write_bytes(encode_image(image, path.suffix))
+
+
+def encode_image(image: Image, suffix: str) -> bytes:
+    """(H, W, 3) uint8 RGB to the bytes of a file with this suffix (.jpg or .png)."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(path.suffix, bgr, _ENCODING[path.suffix])
-    path.write_bytes(data.tobytes())
+    _, data = cv2.imencode(suffix, bgr, _ENCODING[suffix])
+    return data.tobytes()
 
 
 def read_lidar(path: Path) -> Points:

@@ -46,16 +46,14 @@ def open_drive(
     Raises:
         DataError: where the folder holds none of these, or not what was asked for.
     """
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
-        raise DataError(f"{folder}: expected a folder with a drive, found none")
-    match _kind(folder):
+    folder = check_folder(source)
+    match kind_of(folder):
         case "recording":
             if scene is not None or version is not None:
                 raise DataError(f"{folder}: a recording folder has no scenes or versions to choose")
             return read_recording(folder)
         case "nuscenes":
-            return read_nuscenes(folder, _version(folder, version), scene, keyframes_only)
+            return read_nuscenes(folder, version_of(folder, version), scene, keyframes_only)
         case "kitti_tracking":
             return read_kitti_tracking(folder, version, scene, stereo)
         case kind:
@@ -65,7 +63,16 @@ def open_drive(
             return read(folder, scene, stereo)
 
 
-def _kind(folder: Path) -> str:
+def check_folder(source: str | Path) -> Path:
+    """The folder of a drive; raises DataError where there is none."""
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"{folder}: expected a folder with a drive, found none")
+    return folder
+
+
+def kind_of(folder: Path) -> str:
+    """A key of what is known; raises DataError that lists what was looked for and what is there."""
     for kind, (_, patterns) in _STRUCTURES.items():
         if any(True for pattern in patterns for _ in folder.glob(pattern)):
             return kind
@@ -79,7 +86,8 @@ def _contents(folder: Path) -> str:
     return (", ".join(names[:_NAMES_SHOWN]) or "nothing") + more
 
 
-def _version(folder: Path, version: str | None) -> str:
+def version_of(folder: Path, version: str | None) -> str:
+    """Tables of a nuScenes data set that were asked for, or the only ones; raises DataError."""
     found = sorted(path.parent.name for path in folder.glob(_TABLES))
     if version in found:
         return str(version)

@@ -8,7 +8,7 @@ from synthetic_scenes import OPTICAL, box, straight_world
 
 from occflow_ros.data.drive import Camera
 from occflow_ros.data.sensors import write_image, write_lidar
-from occflow_ros.data.synthetic import Rig, frames
+from occflow_ros.data.synthetic import Rig, World, frames
 from occflow_ros.data.synthetic.street import Law
 from occflow_ros.geometry import se3
 
@@ -42,6 +42,7 @@ CAMERA_T_RECT = {2: (0.0599, -0.0004, 0.0027), 3: (-0.4729, 0.0024, 0.0027)}
 class Recorded:
     """What the sensors saw, and the poses of the vehicle, from which the writers below derive."""
 
+    world: World
     sets: list
     images: dict
     depth_m: dict
@@ -76,6 +77,7 @@ def record():
     sets = list(frames(world, rig, [INTERVAL_S * number for number in range(COUNT)]))
     views = {n: [one.renderings[f"cam{n}"] for one in sets] for n in (2, 3)}
     return Recorded(
+        world=world,
         sets=sets,
         images={n: [view.image.numpy() for view in views[n]] for n in views},
         depth_m={n: [view.depth_m.numpy() for view in views[n]] for n in views},
