@@ -29,7 +29,7 @@ ARGUMENTS = (
     ("version", "", "for example v1.0-mini; empty: the only one there"),
     ("scene", "", "for example scene-0061; empty: the only one there"),
     ("preset", "nano", "preset of the network, or a YAML file"),
-    ("weights", "", "checkpoint; empty: untrained"),
+    ("weights", "", "checkpoint, or untrained; empty: those that come with the preset"),
     ("device", "cpu", "torch device, for example cuda:0"),
     ("rate", "1.0", "times real time"),
     ("rviz", "false", "also start RViz"),

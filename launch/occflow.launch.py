@@ -17,7 +17,7 @@ ARGUMENTS = (
         "cameras, topics and frames",
     ),
     ("preset", "nano", "preset of the network, or a YAML file"),
-    ("weights", "", "checkpoint; empty: untrained"),
+    ("weights", "", "checkpoint, or untrained; empty: those that come with the preset"),
     ("device", "cpu", "torch device, for example cuda:0"),
     ("namespace", "", "namespace of the node and of the relative topics"),
     ("rviz", "false", "also start RViz"),

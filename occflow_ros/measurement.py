@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
+import torch
 
 from occflow_ros.config import Config
 
@@ -71,6 +73,18 @@ def table(measurements: Iterable[Measurement]) -> Iterator[str]:
             yield from [f"{'':<{_NAME}}{heads}"] if any(titles) else []
         notes = [item.note for item in row if item.note]
         yield " ".join([f"{name:<{_NAME}}" + "".join(item.cell for item in row), *notes]).rstrip()
+
+
+def is_cuda(device: str) -> bool:
+    """Whether a torch device is a CUDA GPU."""
+    return torch.device(device).type == "cuda"
+
+
+def peak_bytes(device: str) -> int:
+    """Most memory so far: allocated on a GPU, else resident of the whole process."""
+    if is_cuda(device):
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
 
 
 def time_ms(call: Callable[[], object], repeat: int, warm_up: int = 2) -> np.ndarray:

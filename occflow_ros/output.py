@@ -73,6 +73,15 @@ def write_text(target: Path, text: str) -> None:
     write_bytes(target, text.encode())
 
 
+def append_text(target: Path, text: str) -> None:
+    """Add to the end of a file in UTF-8; raises OutputError."""
+    try:
+        with target.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise OutputError(f"{target}: cannot be written: {error.strerror}") from None
+
+
 def check_free(target: Path, overwrite: bool = False) -> None:
     """Raise OutputError where `target` may not be made or replaced.
 

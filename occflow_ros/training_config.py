@@ -84,7 +84,7 @@ class RenderingConfig(StrictModel):
     far_m: float = Field(80.0, gt=0, description="range where rays end")
     max_samples_at_once: int = Field(2**20, ge=2, description="bound of samples in memory")
     sharpness: Literal["learned", "scheduled"] = Field(
-        "learned", description="ξ of equation 13: learned in stage 1, or on a fixed schedule"
+        "learned", description="ξ of equation 13: learned in stage 1, or from start to end over it"
     )
     sharpness_per_m: tuple[float, float] = Field(
         (2.718, 16.0), description="ξ at the start, and at the end of a schedule"

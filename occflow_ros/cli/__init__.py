@@ -15,6 +15,7 @@ from occflow_ros import __version__
 from occflow_ros.errors import OccflowError
 
 COMMANDS = {
+    "ablate": "train with parts of the method left out, and compare",
     "bench": "measure the numbers that the project states",
     "config": "print a resolved configuration",
     "cues": "make optical flow and movable masks of a drive, for training",

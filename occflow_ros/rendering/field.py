@@ -97,7 +97,7 @@ def interpolate(volume: Tensor, grid: VoxelGrid, points_m: Tensor) -> Tensor:
         padding_mode="border",
         align_corners=False,
     )  # (E, C, 1, 1, P / E)
-    return values.transpose(0, 1).reshape(-1, *shape)  # (C, ...)
+    return values.transpose(0, 1).reshape(len(volume), *shape)  # (C, ...)
 
 
 def _location(points_m: Tensor, grid: VoxelGrid) -> Tensor:

@@ -66,6 +66,10 @@ class Rendered:
     flow_m: Tensor | None
     per_ray: Mapping[str, Tensor]
 
+    def completed_range_m(self, far_m: Tensor | float) -> Tensor:
+        """Σ w_i t_i + (1 − Σ w_i)·far: what a ray keeps of its weight ends where the ray does."""
+        return self.range_m + (1.0 - self.opacity) * far_m
+
 
 def render(
     field: Field,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from pathlib import Path
 
 import torch
 from pydantic import Field
@@ -23,6 +22,7 @@ from occflow_ros.ros.parameters import ConfiguredNode, Parameters
 from occflow_ros.ros.rejection import Reason, RejectedSetError
 from occflow_ros.ros.transforms import Transforms
 from occflow_ros.validation import StrictModel
+from occflow_ros.weights import choose_weights
 
 POLL_S = 0.1
 
@@ -31,7 +31,9 @@ class RunParameters(StrictModel):
     """What to run, and on what."""
 
     preset: str = Field("nano", description="preset, or YAML file as `occflow config` prints it")
-    weights: str = Field("", description="checkpoint; empty: untrained")
+    weights: str = Field(
+        "", description="checkpoint, or untrained; empty: those that come with the preset"
+    )
     device: str = Field("cpu", description="torch device, for example cuda:0")
 
 
@@ -51,7 +53,7 @@ class OccflowNode(ConfiguredNode):
         run = parameters.read(RunParameters())
         config = parameters.read(resolve(run.preset).run)
         parameters.check_all_known()
-        network = build_network(config.model, Path(run.weights) if run.weights else None)
+        network = build_network(config.model, choose_weights(run.weights, config.model))
         self._stream = OccupancyStream(network, config, available_device(run.device))
         self._stream.warm_up(len(config.node.cameras.names))
         self._mailbox: Mailbox[ImageSet] = Mailbox()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,19 @@ from occflow_ros.rendering.neus import learned_sharpness, scheduled_sharpness
 from occflow_ros.structures import Clip, Frame
 from occflow_ros.training.objective import Objective
 from occflow_ros.training.sample import TrainingSample
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the network remembers of a clip, newest first.
+
+    Args:
+        volumes: (1, C, X, Y, Z) each, lifted.
+        past_T_current: (1, n, 4, 4) of their ego frames.
+    """
+
+    volumes: list[Tensor]
+    past_T_current: Tensor
 
 
 class TrainingModel(nn.Module):
@@ -32,6 +46,7 @@ class TrainingModel(nn.Module):
         start_per_m = config.train.rendering.sharpness_per_m[0]
         self.sharpness = nn.Parameter(torch.tensor(0.1 * math.log(start_per_m)))
         self._config = config
+        self.train()
         self.begin_stage(joint=False)
 
     def begin_stage(self, joint: bool) -> None:
@@ -43,7 +58,7 @@ class TrainingModel(nn.Module):
         self._objective = Objective(self._config.model.grid.voxels, self._config.train, joint)
 
     def sharpness_per_m(self, progress: float) -> Tensor | float:
-        """ξ of equation 13 at this share of all steps."""
+        """ξ of equation 13 at this share of its schedule."""
         rendering = self._config.train.rendering
         if rendering.sharpness == "learned":
             return learned_sharpness(self.sharpness)
@@ -56,30 +71,44 @@ class TrainingModel(nn.Module):
 
         Args:
             sample: on the device of the network but for its clip.
-            progress: share of all steps that are done.
+            progress: share of the schedule of ξ that is done.
             generator: on the CPU, draws the rays.
         """
-        prediction = self._predict(sample.clip)
-        return self._objective(prediction, sample, self.sharpness_per_m(progress), generator)
+        prediction = self.predict(sample.current, self.past(sample.clip))
+        return self.losses(prediction, sample, progress, generator)
 
-    def _predict(self, clip: Clip) -> Prediction:
-        """For the last frame; the past is lifted without gradient, as the stream remembers it."""
+    def past(self, clip: Clip) -> Past:
+        """Lifted without gradient, as the stream remembers it."""
         *past, current = clip.frames
         newest_first = past[::-1]
-        device = self.sharpness.device
-        reduced = self._config.train.precision == "bfloat16"
-        with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
-            with torch.no_grad():
-                history = [self.network.lift(*_batch(frame, device)) for frame in newest_first]
-            poses = relative_poses(
-                [frame.odom_T_base for frame in newest_first], current.odom_T_base
-            )
-            prediction: Prediction = self.network(*_batch(current, device), history, poses)
+        with self._computing(), torch.no_grad():
+            volumes = [self.network.lift(*self._batch(frame)) for frame in newest_first]
+        poses = relative_poses([frame.odom_T_base for frame in newest_first], current.odom_T_base)
+        return Past(volumes, poses)
+
+    def predict(self, current: Frame, past: Past) -> Prediction:
+        """For the current frame of a clip, with its past."""
+        with self._computing():
+            batch = self._batch(current)
+            prediction: Prediction = self.network(*batch, past.volumes, past.past_T_current)
         return prediction
 
+    def losses(
+        self,
+        prediction: Prediction,
+        sample: TrainingSample,
+        progress: float,
+        generator: torch.Generator,
+    ) -> TotalLoss:
+        """Equation 12 of a prediction; arguments as in `forward`."""
+        return self._objective(prediction, sample, self.sharpness_per_m(progress), generator)
 
-def _batch(frame: Frame, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The arguments of `OccFlowNet.lift` for a batch of one."""
-    rig = frame.rig
-    images = frame.images.unsqueeze(0).to(device, non_blocking=True)
-    return images, rig.K.unsqueeze(0), rig.base_T_camera.unsqueeze(0), rig.present.unsqueeze(0)
+    def _computing(self) -> torch.autocast:
+        reduced = self._config.train.precision == "bfloat16"
+        return torch.autocast(self.sharpness.device.type, torch.bfloat16, enabled=reduced)
+
+    def _batch(self, frame: Frame) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The arguments of `OccFlowNet.lift` for a batch of one."""
+        rig = frame.rig
+        images = frame.images.unsqueeze(0).to(self.sharpness.device, non_blocking=True)
+        return images, rig.K.unsqueeze(0), rig.base_T_camera.unsqueeze(0), rig.present.unsqueeze(0)

@@ -35,6 +35,7 @@ from occflow_ros.losses.total import LossTerm, TotalLoss, total_loss
 from occflow_ros.models.heads import Prediction
 from occflow_ros.rendering.derivatives import sdf_gradient, sdf_hessian
 from occflow_ros.rendering.field import Field, volume_field
+from occflow_ros.rendering.rays import Rays
 from occflow_ros.rendering.renderer import Rendered, Samples, render
 from occflow_ros.rendering.samplers import stratified_offsets
 from occflow_ros.structures import VoxelGrid
@@ -122,11 +123,12 @@ class Objective:
             losses.ssim_weight,
         )
         present = pixels.on_grid(views.present)
-        depth_m = pixels.on_grid(completed_depth(seen, pixels.rays.far_m, pixels.rays.axis_cosine))
+        here = views.cameras
+        depth_m = pixels.on_grid(_depth_m(seen, pixels.rays))
         values = {
             "reprojection": masked_mean(photometric.value, photometric.valid & present),
             "optical_flow": self._flow_loss(found),
-            "depth_smoothness": depth_smoothness_loss(depth_m, target),
+            "depth_smoothness": depth_smoothness_loss(depth_m[here], target[here]),
             "adaptive_sparsity": adaptive_sparsity_loss(
                 found["solid_m"], found["solid_count"], views.present
             ),
@@ -134,7 +136,7 @@ class Objective:
         if seen.flow_m is not None:
             flow_m = pixels.on_grid(seen.flow_m)
             static = found["static"] & views.present
-            values["flow_smoothness"] = flow_smoothness_loss(flow_m, target)
+            values["flow_smoothness"] = flow_smoothness_loss(flow_m[here], target[here])
             values["dynamic_regularization"] = dynamic_regularization(seen.flow_m, static)
         return values
 
@@ -167,7 +169,7 @@ class Objective:
             offsets=stratified_offsets(rays, generator).to(measured_m.device),
         )
         loss = lidar_range_loss(
-            completed_range(seen, rays.far_m),
+            seen.completed_range_m(rays.far_m),
             measured_m,
             torch.ones_like(measured_m, dtype=torch.bool),
             self.config.losses.lidar_scale_invariance,
@@ -187,24 +189,13 @@ class Objective:
         return {name: LossTerm(term.weight, term.enabled) for name, term in terms.items()}
 
 
-def completed_range(seen: Rendered, far_m: Tensor) -> Tensor:
-    """Σ w_i t_i + (1 − Σ w_i)·far: what a ray keeps of its weight ends where the ray does."""
-    return seen.range_m + (1.0 - seen.opacity) * far_m
-
-
-def completed_depth(seen: Rendered, far_m: Tensor, axis_cosine: Tensor | None) -> Tensor:
-    """`completed_range` along the optical axis; raises ValueError for rays of no camera."""
-    if axis_cosine is None:
-        raise ValueError("expected rays of a camera")
-    return axis_cosine * completed_range(seen, far_m)
-
-
 @dataclass(frozen=True, slots=True)
 class _Views:
     """What the rays of a sample are compared with.
 
     Args:
         pixels: the rays' own.
+        cameras: (M,) int64, those that have an image.
         target: (R, 3) colours there.
         present: (R,) bool, the ray's camera has an image.
         movable: (R,) bool.
@@ -213,6 +204,7 @@ class _Views:
     """
 
     pixels: CameraPixels
+    cameras: Tensor
     target: Tensor
     present: Tensor
     movable: Tensor
@@ -221,9 +213,11 @@ class _Views:
 
     @staticmethod
     def of(sample: TrainingSample, pixels: CameraPixels) -> _Views:
-        present = sample.current.rig.present.to(pixels.camera.device)
+        device, on_cpu = pixels.camera.device, sample.current.rig.present
+        present = on_cpu.to(device)
         return _Views(
             pixels=pixels,
+            cameras=on_cpu.nonzero().squeeze(1).to(device),
             target=pixels.of(sample.images.movedim(1, -1)).float() / 255.0,
             present=present[pixels.camera],
             movable=pixels.of(sample.movable),
@@ -397,6 +391,12 @@ class _PerRay:
             self.config.losses.sparsity_slack_m,
         )
         return {"solid_m": solid_m, "solid_count": count}
+
+
+def _depth_m(seen: Rendered, rays: Rays) -> Tensor:
+    """Along the optical axis of the rays' cameras, (R,)."""
+    assert rays.axis_cosine is not None
+    return rays.axis_cosine * seen.completed_range_m(rays.far_m)
 
 
 def _colors_on_grid(found: Mapping[str, Tensor], name: str, pixels: CameraPixels) -> SourceColors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from occflow_ros.training_config import FactorsConfig, OptimizerConfig
@@ -58,7 +58,7 @@ def scheduled_rate(step: int, steps: int, config: OptimizerConfig) -> float:
     return config.learning_rate * warm_up * config.decay**passed
 
 
-def clip_gradients(optimizer: AdamW, max_norm: float) -> float:
+def clip_gradients(optimizer: AdamW, max_norm: float) -> Tensor:
     """Shorten the gradient to at most this length; returns its length before, maybe not finite."""
     gradients = [
         value.grad
@@ -70,4 +70,4 @@ def clip_gradients(optimizer: AdamW, max_norm: float) -> float:
     torch.nn.utils.clip_grads_with_norm_(
         [value for group in optimizer.param_groups for value in group["params"]], max_norm, norm
     )
-    return float(norm)
+    return norm

@@ -45,7 +45,8 @@ def join_processes(device: str) -> Iterator[Process]:
     if chosen.type == "cuda":
         chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(chosen)
-    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    # What processes agree on between the steps is on the CPU, so that no GPU is waited for.
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Process(distributed.get_rank(), distributed.get_world_size(), chosen)
     finally:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.optim import AdamW
 
@@ -53,10 +55,13 @@ def read_progress(path: Path, config: Config, fingerprint: str) -> Progress:
         DataError: where the file cannot be read or belongs to another configuration or data.
     """
     saved = checkpoint.load(path)
-    if saved.config.model != config.model or saved.config.train != config.train:
+    changed = [
+        *_changes(saved.config.model, config.model, "model"),
+        *_changes(saved.config.train, config.train, "train"),
+    ]
+    if changed:
         raise DataError(
-            f"{path}: expected the configuration that the run began with; "
-            f"changed: {', '.join(_changed(saved.config, config))}"
+            f"{path}: expected the configuration that the run began with: {'; '.join(changed)}"
         )
     progress = _progress(path, saved.metadata)
     if progress.fingerprint != fingerprint:
@@ -118,10 +123,11 @@ def _progress(path: Path, metadata: dict[str, Any]) -> Progress:
         raise DataError(f"{path}: expected the state of a training run, {error} missing") from None
 
 
-def _changed(first: Config, second: Config) -> list[str]:
-    return [
-        f"{section}.{name}"
-        for section in ("model", "train")
-        for name in type(getattr(first, section)).model_fields
-        if getattr(getattr(first, section), name) != getattr(getattr(second, section), name)
-    ]
+def _changes(began: BaseModel, now: BaseModel, key: str) -> Iterator[str]:
+    """Each setting that is not the same, by its full name."""
+    for name in type(began).model_fields:
+        first, second = getattr(began, name), getattr(now, name)
+        if isinstance(first, BaseModel) and isinstance(second, BaseModel):
+            yield from _changes(first, second, f"{key}.{name}")
+        elif first != second:
+            yield f"{key}.{name}: expected {first}, got {second}"

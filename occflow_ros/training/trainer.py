@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -10,17 +11,22 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 from torch.utils.data import DataLoader
 
 from occflow_ros.config import Config
 from occflow_ros.engine import checkpoint
-from occflow_ros.errors import DataError
+from occflow_ros.errors import ConfigError, DataError
 from occflow_ros.models.occflow_net import OccFlowNet
 from occflow_ros.training.dataset import ClipDataset, Drawn
 from occflow_ros.training.draws import Draws
+from occflow_ros.training.interruption import (
+    Interrupted,
+    Interruption,
+    leave_signals_to_parent,
+)
 from occflow_ros.training.model import TrainingModel
 from occflow_ros.training.optimizer import (
     build_optimizer,
@@ -43,7 +49,7 @@ class TrainerOptions:
         out: folder of the run.
         workers: processes that load samples; 0 loads between the steps.
         save_every: steps between two saved states.
-        validate_every: steps between two validations; 0: none.
+        validate_every: steps between two validations; 0: at the end only.
         resume: go on from the state in the folder.
     """
 
@@ -65,7 +71,7 @@ class StepReport:
         gradient_norm: before it was shortened.
         skipped: the gradient was not finite, nothing was learned.
         rate: base learning rate.
-        sharpness_per_m: ξ of equation 13.
+        sharpness_per_m: ξ of equation 13, of this step.
         load_s: time spent waiting for samples.
         step_s: time of the whole step.
         rays: rendered by this process.
@@ -108,6 +114,7 @@ class Trainer:
         fingerprint: of the data; a run goes on only with the same.
 
     Raises:
+        ConfigError: where the processes cannot share the samples of a step evenly.
         DataError: where a state to resume from cannot be read or does not fit.
     """
 
@@ -120,11 +127,19 @@ class Trainer:
         process: Process,
         fingerprint: str = "",
     ) -> None:
+        if config.train.samples_per_step % process.world_size:
+            raise ConfigError(
+                f"train.samples_per_step: expected a multiple of the {process.world_size} "
+                f"processes, got {config.train.samples_per_step}"
+            )
         self.config, self.options, self.process = config, options, process
         self.model = TrainingModel(network, config).to(process.device)
         self.progress = Progress(fingerprint=fingerprint)
+        self.metrics: Mapping[str, float] = {}
+        """Of the last validation, with its step; who looks on fills it in."""
         self._dataset = dataset
         self._skipped_in_a_row = 0
+        self._saved: Progress | None = None
         state = options.out / STATE
         if options.resume:
             self.progress = read_progress(state, config, fingerprint)
@@ -133,32 +148,37 @@ class Trainer:
             load_state(state, self.model, self._optimizer if self._step_of_stage else None)
 
     def run(self, monitor: Monitor) -> None:
-        """All steps that are left; the state is saved at the end, and where a sample is broken.
+        """All steps that are left; the state is saved at the end, wherever that is.
 
         Raises:
             DataError: names the sample that could not be loaded, or says that the loss diverged.
             OutputError: where a file cannot be written; the last one that was written stays.
+            KeyboardInterrupt: after Ctrl-C or SIGTERM, once the running step is done and saved; a
+                second signal ends the step at once, and the state is the one saved last.
         """
         monitor.on_start(self)
-        try:
-            for samples, load_s in self._batches():
-                if self._step_of_stage == 0:
-                    self._begin_stage()
-                monitor.on_step(self, self._step(samples, load_s))
-                if self.progress.step % self.options.save_every == 0:
-                    self.save(monitor)
-        except DataError:
+        with Interruption() as interruption:
+            try:
+                for samples, load_s in self._batches():
+                    self._agree(samples, interruption.noted)
+                    if self._step_of_stage == 0:
+                        self._begin_stage()
+                    monitor.on_step(self, self._step(samples, load_s))
+                    if self.progress.step % self.options.save_every == 0:
+                        self.save(monitor)
+            except (DataError, Interrupted):
+                self.save(monitor)
+                raise
             self.save(monitor)
-            raise
-        self.save(monitor)
 
     def save(self, monitor: Monitor) -> None:
         """State to go on from, and the network's weights as node and command line load them."""
-        if not self.process.writes:
+        if not self.process.writes or self.progress == self._saved:
             return
         out = self.options.out
         save_state(out / STATE, self.model, self._optimizer, self.config, self.progress)
         checkpoint.save(out / WEIGHTS, self.model.network, self.config, self.metadata())
+        self._saved = self.progress
         monitor.on_saved(self)
 
     def metadata(self) -> dict[str, Any]:
@@ -168,12 +188,14 @@ class Trainer:
             "skipped": self.progress.skipped,
             "fingerprint": self.progress.fingerprint,
             "sharpness_per_m": self.sharpness_per_m,
+            "metrics": dict(self.metrics),
         }
 
     @property
     def sharpness_per_m(self) -> float:
         """ξ of equation 13 as it is now."""
-        return float(self.model.sharpness_per_m(self.progress.step / self.config.train.steps))
+        sharpness = self.model.sharpness_per_m(self._sharpening)
+        return sharpness if isinstance(sharpness, float) else sharpness.item()
 
     @property
     def joint(self) -> bool:
@@ -183,6 +205,12 @@ class Trainer:
     @property
     def _step_of_stage(self) -> int:
         return self.progress.step - (self.config.train.static_stage.steps if self.joint else 0)
+
+    @property
+    def _sharpening(self) -> float:
+        """Share of the schedule of ξ that is done; it ends with the static stage."""
+        train = self.config.train
+        return min(1.0, self.progress.step / (train.static_stage.steps or train.steps))
 
     def _begin_stage(self) -> None:
         """A new optimizer and rates; weights stay as they are."""
@@ -195,6 +223,7 @@ class Trainer:
         self._stage_steps = stage.steps
         several = self.process.world_size > 1
         self._parallel = (
+            # A clip without a past leaves the temporal attention unused.
             DistributedDataParallel(self.model, find_unused_parameters=True)
             if several
             else self.model
@@ -219,21 +248,41 @@ class Trainer:
                 batch_size=None,
                 num_workers=self.options.workers,
                 pin_memory=process.device.type == "cuda",
+                worker_init_fn=leave_signals_to_parent,
             )
         )
         for _ in range(self.progress.step, train.steps):
             start_s = time.perf_counter()
-            samples = [next(loader) for _ in range(train.samples_per_step // process.world_size)]
+            samples = [_next(loader) for _ in range(train.samples_per_step // process.world_size)]
             yield samples, time.perf_counter() - start_s
+
+    def _agree(self, samples: list[Drawn], interrupted: bool) -> None:
+        """Raise in all processes what has happened to one of them, so that none waits for it."""
+        problems = [drawn.problem for drawn in samples if drawn.sample is None]
+        if self.process.world_size > 1:
+            happened = torch.tensor([len(problems), interrupted], device=self.process.device)
+            distributed.all_reduce(happened, distributed.ReduceOp.MAX)
+            interrupted = bool(happened[1])
+            if happened[0]:
+                everywhere: list[list[str]] = [[] for _ in range(self.process.world_size)]
+                distributed.all_gather_object(everywhere, problems)
+                problems = [problem for found in everywhere for problem in found]
+        if problems:
+            raise DataError(problems[0])
+        if interrupted:
+            raise Interrupted
 
     def _step(self, samples: list[Drawn], load_s: float) -> StepReport:
         start_s = time.perf_counter()
         train = self.config.train
         rate = scheduled_rate(self._step_of_stage, self._stage_steps, train.optimizer)
         set_rate(self._optimizer, rate)
-        loss, parts = self._gradient(samples)
-        norm = clip_gradients(self._optimizer, train.optimizer.max_gradient_norm)
-        skipped = not torch.isfinite(torch.tensor(norm))
+        total, means = self._gradient(samples)
+        length = clip_gradients(self._optimizer, train.optimizer.max_gradient_norm)
+        # All numbers at once: on a GPU this is where the step waits for it, the only time.
+        loss, norm, *values = torch.stack((total, length, *means.values())).tolist()
+        parts, sharpness_per_m = dict(zip(means, values)), self.sharpness_per_m
+        skipped = not math.isfinite(norm)
         if not skipped:
             self._optimizer.step()
         self._count(skipped, parts)
@@ -244,7 +293,7 @@ class Trainer:
             gradient_norm=norm,
             skipped=skipped,
             rate=rate,
-            sharpness_per_m=self.sharpness_per_m,
+            sharpness_per_m=sharpness_per_m,
             load_s=load_s,
             step_s=load_s + time.perf_counter() - start_s,
             rays=sum(self._rays(drawn) for drawn in samples),
@@ -259,26 +308,25 @@ class Trainer:
         lidar = 0 if sample.lidar is None else rendering.lidar_rays
         return len(sample.current.rig.names) * height * width + lidar
 
-    def _gradient(self, samples: list[Drawn]) -> tuple[float, dict[str, float]]:
-        """Add up the gradient of the mean loss; a sample after the other."""
+    def _gradient(self, samples: list[Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Add up the gradient of the mean loss, a sample after the other; loss and its parts."""
         self._optimizer.zero_grad(set_to_none=True)
-        progress = self.progress.step / self.config.train.steps
+        progress = self._sharpening
         total = torch.zeros((), device=self.process.device)
-        parts: dict[str, float] = {}
+        parts: dict[str, Tensor] = {}
         for number, drawn in enumerate(samples, start=1):
-            if drawn.sample is None:
-                raise DataError(drawn.problem)
+            assert drawn.sample is not None
             generator = torch.Generator().manual_seed(drawn.draw.seed)
             with self._syncing(number == len(samples)):
                 loss = self._parallel(drawn.sample.to(self.process.device), progress, generator)
                 (loss.value / len(samples)).backward()
             total += loss.value.detach() / len(samples)
             for name, value in loss.parts.items():
-                parts[name] = parts.get(name, 0.0) + float(value) / len(samples)
+                parts[name] = parts.get(name, 0.0) + value / len(samples)
         if self.process.world_size > 1:
             distributed.all_reduce(total)
             total /= self.process.world_size
-        return float(total), parts
+        return total, parts
 
     def _syncing(self, last: bool) -> AbstractContextManager[object]:
         """Processes exchange gradients with the last sample of a step only."""
@@ -295,3 +343,14 @@ class Trainer:
                 f"step {self.progress.step}: the last {self._skipped_in_a_row} gradients were not "
                 f"finite; the losses were {dict(parts)}"
             )
+
+
+def _next(loader: Iterator[Drawn]) -> Drawn:
+    try:
+        return next(loader)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            f"a process that loads samples ended, maybe for lack of memory: {error}"
+        ) from None

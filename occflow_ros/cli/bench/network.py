@@ -16,7 +16,7 @@ from tqdm import tqdm
 from occflow_ros.engine.inspection import PartSize, part_sizes
 from occflow_ros.engine.ring import ring_frame
 from occflow_ros.engine.streaming import OccupancyStream
-from occflow_ros.measurement import Measurement, Options
+from occflow_ros.measurement import Measurement, Options, is_cuda, peak_bytes
 from occflow_ros.models.build import build_network
 from occflow_ros.structures import Clip, Frame
 
@@ -44,7 +44,7 @@ def measure(options: Options) -> Iterator[Measurement]:
     """A row per stage and one for the step; then rate, gain over the clip, and memory."""
     sizes = part_sizes(options.config.model, options.cameras)
     stream = OccupancyStream(build_network(options.config.model), options.config, options.device)
-    before_bytes = 0 if _is_cuda(options.device) else _resident_bytes()
+    before_bytes = 0 if is_cuda(options.device) else _resident_bytes()
     run = _run(stream, options)
     for stage, times_ms in run.stages_ms.items():
         yield from _row(stage, times_ms, [part for part in sizes if part.stage == stage])
@@ -78,9 +78,9 @@ def _totals(
     yield Measurement("network.rate", 1e3 / step_ms, "steps/s", how)
     yield Measurement("network.gain over the clip", clip_ms / step_ms, "times", _aim(history))
     yield Measurement("network.history buffer", stream.history_bytes / 1e6, "MB")
-    where = "allocated on the device" if _is_cuda(options.device) else "resident, whole process"
+    where = "allocated on the device" if is_cuda(options.device) else "resident, whole process"
     yield Measurement("network.peak memory", run.peak_bytes / 2**20, "MiB", where)
-    if not _is_cuda(options.device):
+    if not is_cuda(options.device):
         beyond = (run.peak_bytes - before_bytes) / 2**20
         yield Measurement(
             "network.peak memory of a step", beyond, "MiB", "beyond what was resident before"
@@ -99,12 +99,12 @@ def _run(stream: OccupancyStream, options: Options) -> Run:
     run = Run()
     for index in tqdm(range(warm_up + options.repeat), desc="network", unit="step", leave=False):
         recent.append(ring_frame(options.cameras, options.config.model.image_hw_px, index))
-        if index == warm_up and _is_cuda(options.device):
+        if index == warm_up and is_cuda(options.device):
             torch.cuda.reset_peak_memory_stats(options.device)
         step_ms = _time_ms(lambda: stream.step(recent[-1]), options.device)
         if index < warm_up:
             continue
-        run.peak_bytes = run.peak_bytes or _peak_bytes(options.device)
+        run.peak_bytes = run.peak_bytes or peak_bytes(options.device)
         run.step_ms.append(step_ms)
         for stage, stage_ms in stream.timings_ms.items():
             run.stages_ms.setdefault(stage, []).append(stage_ms)
@@ -117,20 +117,10 @@ def _run(stream: OccupancyStream, options: Options) -> Run:
 def _time_ms(call: Callable[[], object], device: str) -> float:
     start_s = time.perf_counter()
     call()
-    if _is_cuda(device):
+    if is_cuda(device):
         torch.cuda.synchronize(device)
     return (time.perf_counter() - start_s) * 1e3
 
 
-def _peak_bytes(device: str) -> int:
-    if _is_cuda(device):
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
-
-
 def _resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def _is_cuda(device: str) -> bool:
-    return torch.device(device).type == "cuda"

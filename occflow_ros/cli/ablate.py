@@ -1,0 +1,126 @@
+"""Train with parts of the method left out or replaced (Tables 4 to 6 of the paper), and compare."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from occflow_ros.cli.arguments import positive_int
+from occflow_ros.cli.train import add_training_arguments, fingerprint, training_drives
+from occflow_ros.config import override, resolve
+from occflow_ros.data.selection import Selection
+from occflow_ros.output import write_text
+from occflow_ros.table import as_markdown, as_text
+from occflow_ros.training.ablation import (
+    ABLATIONS,
+    Budget,
+    Study,
+    document,
+    run_study,
+    table_of,
+    variants_of,
+)
+from occflow_ros.training.held_out import open_held_out
+from occflow_ros.training.monitor import ProgressMonitor
+from occflow_ros.training.processes import Process
+
+_ALL_SETS = range(2**31)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `occflow ablate`."""
+    parser.add_argument(
+        "--table",
+        choices=(*ABLATIONS, "all"),
+        default="all",
+        help="rows to train (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--steps", type=positive_int, required=True, metavar="N", help="of a run, both stages"
+    )
+    parser.add_argument(
+        "--static-share",
+        type=_share,
+        metavar="S",
+        help="of the steps in the static stage (default: as in the preset)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=positive_int,
+        default=3,
+        metavar="N",
+        help="each row is trained with seeds 0 to N-1 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--validate",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="synthetic drives that are held out, with `occflow synth --truth all`",
+    )
+    parser.add_argument(
+        "--validate-each",
+        type=positive_int,
+        default=1,
+        metavar="K",
+        help="compare every K-th of their sets (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of all runs; what is finished in it is not trained again",
+    )
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also write the tables here as Markdown"
+    )
+    add_training_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train what is left to train, and print the tables."""
+    config = override(resolve(args.preset), args.set)
+    share = Budget.share_of(config) if args.static_share is None else args.static_share
+    drives = training_drives(args)
+    study = Study(
+        config=config,
+        budget=Budget(args.steps, share, args.seeds),
+        drives=drives,
+        fingerprint=fingerprint(drives),
+        held_out=[
+            one for folder in args.validate for one in open_held_out(folder, Selection(), _ALL_SETS)
+        ],
+        every=args.validate_each,
+        out=args.out,
+        workers=args.workers,
+        save_every=args.save_every,
+        process=Process(0, 1, torch.device(args.device)),
+        monitor=_monitor,
+    )
+    chosen = ABLATIONS if args.table == "all" else {args.table: ABLATIONS[args.table]}
+    runs = len(variants_of(tuple(chosen.values()))) * args.seeds
+    print(f"{runs} runs of {args.steps} steps in {args.out}; finished ones are not repeated")
+    for seeds, found in run_study(study, tuple(chosen.values())):
+        tables = [table_of(ablation, found, study, seeds) for ablation in chosen.values()]
+        numbers = document(chosen, found, study)
+        write_text(args.out / "ablations.json", json.dumps(numbers, indent=2) + "\n")
+        if args.markdown:
+            write_text(args.markdown, "\n\n".join(map(as_markdown, tables)) + "\n")
+    print("\n\n".join(map(as_text, tables)))
+
+
+def _monitor(folder: Path) -> ProgressMonitor:
+    print(f"\n{folder}")
+    return ProgressMonitor(folder)
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < 1.0:
+        raise argparse.ArgumentTypeError(f"expected a share between 0 and 1, got {text}")
+    return value
