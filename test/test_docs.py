@@ -1,4 +1,4 @@
-"""docs/network.md names only what exists, covers the paper, and its numbers are counted."""
+"""Pages name only what exists and cover the paper; the numbers of docs/network.md are counted."""
 
 import ast
 import re
@@ -13,12 +13,15 @@ from occflow_ros.engine import inspection
 from occflow_ros.models.temporal import SliceAttention
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGE = (REPOSITORY / "docs" / "network.md").read_text(encoding="utf-8")
+PAGE, TRAINING = (
+    (REPOSITORY / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    for name in ("network", "training")
+)
 C = 192
 
 
-def section(title):
-    return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+def section(title, page=PAGE):
+    return page.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def rows(text):
@@ -43,13 +46,13 @@ def names_in(path):
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), sorted(set(re.findall(r"`([\w/]+\.py)::([\w.]+)`", PAGE)))
+    ("path", "name"), sorted(set(re.findall(r"`([\w/]+\.py)::([\w.]+)`", PAGE + TRAINING)))
 )
 def test_what_the_page_names_exists(path, name):
     assert name in names_in(path), f"{path} has no {name}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/network.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/network.md", "docs/training.md"])
 def test_links_within_the_repository_lead_somewhere(page):
     path = REPOSITORY / page
     links = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
@@ -69,6 +72,18 @@ def test_every_equation_has_code_and_a_test():
     for paper, _, code, tests in table:
         assert "`occflow_ros/" in code and "::" in code, paper
         assert "`test/" in tests and "::test_" in tests, paper
+
+
+def test_every_equation_of_training_has_code_and_a_test():
+    table = rows(section("From the paper to the code", TRAINING))
+    found = {
+        int(n) for row in table if row[0].startswith("eq.") for n in re.findall(r"\d+", row[0])
+    }
+    assert found == set(range(8, 17))
+    for paper, _, code, tests in table:
+        assert "`occflow_ros/" in code and "::" in code, paper
+        named = re.findall(r"`(test/[\w/]+\.py)", tests)
+        assert named and all((REPOSITORY / path).is_file() for path in named), paper
 
 
 @pytest.mark.parametrize("name", config.PRESETS)
