@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
         config=config,
         budget=Budget(args.steps, share, args.seeds),
         drives=drives,
-        fingerprint=fingerprint(drives),
+        fingerprint=fingerprint(args, drives),
         held_out=[
             one for folder in args.validate for one in open_held_out(folder, Selection(), _ALL_SETS)
         ],

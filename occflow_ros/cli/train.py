@@ -20,14 +20,14 @@ from occflow_ros.cli.arguments import (
 from occflow_ros.config import Config, dump, override, resolve
 from occflow_ros.cues import CueFolder
 from occflow_ros.data.selection import Selection, Split, open_drives
-from occflow_ros.errors import DataError
+from occflow_ros.errors import DataError, OutputError
 from occflow_ros.models.build import build_network
 from occflow_ros.output import write_text
 from occflow_ros.training.dataset import ClipDataset, Draw, TrainingDrive
 from occflow_ros.training.held_out import open_held_out
 from occflow_ros.training.monitor import ProgressMonitor, Validation
 from occflow_ros.training.processes import Process, join_processes
-from occflow_ros.training.trainer import Trainer, TrainerOptions
+from occflow_ros.training.trainer import STATE, Trainer, TrainerOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,6 +122,8 @@ def run(args: argparse.Namespace) -> None:
 
 def train(args: argparse.Namespace, config: Config, process: Process) -> None:
     """This process's part."""
+    if (args.out / STATE).is_file() and not args.resume:
+        raise OutputError(f"{args.out}: holds a run; go on with --resume, or take another --out")
     drives = training_drives(args)
     dataset = ClipDataset(drives, config)
     trainer = Trainer(
@@ -132,7 +134,7 @@ def train(args: argparse.Namespace, config: Config, process: Process) -> None:
             args.out, args.workers, args.save_every, args.validate_every, args.resume
         ),
         process=process,
-        fingerprint=fingerprint(drives),
+        fingerprint=fingerprint(args, drives),
     )
     if process.writes:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -145,9 +147,9 @@ def training_drives(args: argparse.Namespace) -> list[TrainingDrive]:
     return [drive for folder in args.data for drive in _drives(args, folder)]
 
 
-def fingerprint(drives: list[TrainingDrive]) -> str:
-    """Of the data of a run: the drives, and the sets that are trained on."""
-    digest = hashlib.blake2b(digest_size=8)
+def fingerprint(args: argparse.Namespace, drives: list[TrainingDrive]) -> str:
+    """Of the data of a run: the drives, the sets that are trained on, and whose cues they have."""
+    digest = hashlib.blake2b(f"{args.flow} {args.movable}".encode(), digest_size=8)
     for one in drives:
         stamps = [camera_set.stamp_ns for camera_set in one.drive.sets]
         digest.update(f"{one.drive.name} {list(one.drive.cameras)} {one.indices} {stamps}".encode())

@@ -56,6 +56,7 @@ def save_tensors(
     with output_file(path) as partial:
         try:
             save_file(weights, partial, metadata=header)
+            partial.chmod(0o644)  # safetensors lets the owner alone read it
         except SafetensorError as error:
             raise OutputError(f"{path}: cannot be written: {error}") from None
 
