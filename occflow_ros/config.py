@@ -304,14 +304,16 @@ NANO_TRAIN = TrainConfig(
         lidar=LossTermConfig(weight=1.0),
     ),
     motion=MotionConfig(dynamic_threshold_px=2.0),
-    rendering=RenderingConfig(camera_grid_hw=(12, 32), samples=96, sharpness_per_m=(1.0, 8.0)),
+    rendering=RenderingConfig(
+        camera_grid_hw=(12, 32), samples=96, sharpness="scheduled", sharpness_per_m=(1.0, 5.0)
+    ),
     optimizer=OptimizerConfig(learning_rate=1e-3, warm_up_steps=50),
     static_stage=StageConfig(
-        steps=1500,
+        steps=1300,
         factors=FactorsConfig(backbone=1.0, heads=5.0),  # nothing is pretrained
     ),
     joint_stage=StageConfig(
-        steps=1000,
+        steps=900,
         factors=FactorsConfig(backbone=0.25, neck=0.25, lifter=0.25, temporal=0.4, heads=5.0),
     ),
     samples_per_step=1,

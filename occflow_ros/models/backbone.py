@@ -97,14 +97,24 @@ def _convnext(depths: list[int], widths: list[int]) -> _Parts:
         depths=depths,
         hidden_sizes=widths,
         out_features=["stage1", "stage2", "stage3", "stage4"],  # type: ignore[call-arg]
+        # The published 1e-6 would keep new blocks without a say for thousands of steps.
+        layer_scale_init_value=1.0,
     )
     network = ConvNextBackbone(config)
+    network.apply(_keep_variance)
     stages: Any = network.encoder.stages
     return _Parts(
         [network.embeddings, *(nn.Sequential(*stage.downsampling_layer) for stage in stages[1:])],
         [stage.layers for stage in stages],
         network.hidden_states_norms.values(),
     )
+
+
+def _keep_variance(module: nn.Module) -> None:
+    """Random weights that pass on what comes in at its size, whatever the width."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        fan_in = module.weight[0].numel()
+        nn.init.trunc_normal_(module.weight, std=fan_in**-0.5)
 
 
 def _resnet(depths: list[int], widths: list[int]) -> _Parts:
