@@ -309,11 +309,11 @@ NANO_TRAIN = TrainConfig(
     ),
     optimizer=OptimizerConfig(learning_rate=1e-3, warm_up_steps=50),
     static_stage=StageConfig(
-        steps=1300,
+        steps=1000,
         factors=FactorsConfig(backbone=1.0, heads=5.0),  # nothing is pretrained
     ),
     joint_stage=StageConfig(
-        steps=900,
+        steps=800,
         factors=FactorsConfig(backbone=0.25, neck=0.25, lifter=0.25, temporal=0.4, heads=5.0),
     ),
     samples_per_step=1,

@@ -18,7 +18,7 @@ from occflow_ros.geometry import se3
 from occflow_ros.geometry.camera import pixel_rays, project
 from occflow_ros.metrics.depth import MAX_DEPTH_M, DepthErrors, depth_errors
 from occflow_ros.rendering.field import volume_field
-from occflow_ros.rendering.rays import Rays, camera_rays
+from occflow_ros.rendering.rays import Rays, camera_rays, clip_to_grid
 from occflow_ros.rendering.renderer import render
 from occflow_ros.structures import OccupancyFlow
 
@@ -87,8 +87,7 @@ def rendered_depth_m(
 ) -> npt.NDArray[np.float32]:
     """Depth (R,) along the optical axis of what camera rays see.
 
-    Σ w t + (1 − Σ w) · far along the ray: what is left of its weight ends at the far end. Rays go
-    on outside of the grid, where the field repeats its border.
+    As in training, rays end where they leave the grid: what lies beyond it counts as seen there.
     """
     range_m, _ = rendered_ranges(flow, rays, sharpness_per_m, with_flow=False)
     return (_cosine(rays) * range_m).float().numpy()
@@ -97,7 +96,9 @@ def rendered_depth_m(
 def rendered_ranges(
     flow: OccupancyFlow, rays: Rays, sharpness_per_m: float, *, with_flow: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Where rays end, Σ w t + (1 − Σ w) · far, and how what they see there moves.
+    """Where rays end, Σ w t, and how what they see there moves.
+
+    A ray that misses the grid ends at the far end.
 
     Returns:
         range (R,) and, where wanted, displacement over one interval Σ w f (R, 2), on the CPU.
@@ -105,15 +106,19 @@ def rendered_ranges(
     device = flow.sdf_m.device
     origins_m, directions = rays.origins_m.float().to(device), rays.directions.float().to(device)
     near_m = torch.full_like(directions[:, 0], NEAR_M)
+    inside = clip_to_grid(
+        Rays(origins_m, directions, near_m, torch.full_like(near_m, FAR_M)), flow.grid
+    )
     with torch.inference_mode():
         view = render(
             volume_field(flow.grid, flow.sdf_m.float(), flow.flow_m.float() if with_flow else None),
-            Rays(origins_m, directions, near_m, torch.full_like(near_m, FAR_M)),
+            inside,
             sharpness_per_m,
             n_samples=N_SAMPLES,
             max_samples_at_once=_SAMPLES_AT_ONCE,
+            closed=True,
         )
-    range_m = view.completed_range_m(FAR_M)
+    range_m = torch.where(inside.is_empty, FAR_M, view.range_m)
     return range_m.cpu(), None if view.flow_m is None else view.flow_m.cpu()
 
 

@@ -50,7 +50,7 @@ class Rays:
     def __len__(self) -> int:
         return self.origins_m.shape[0]
 
-    def __getitem__(self, rows: slice) -> Rays:
+    def __getitem__(self, rows: slice | Tensor) -> Rays:
         cosine = self.axis_cosine
         return Rays(
             origins_m=self.origins_m[rows],

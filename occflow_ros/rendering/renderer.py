@@ -66,10 +66,6 @@ class Rendered:
     flow_m: Tensor | None
     per_ray: Mapping[str, Tensor]
 
-    def completed_range_m(self, far_m: Tensor | float) -> Tensor:
-        """Σ w_i t_i + (1 − Σ w_i)·far: what a ray keeps of its weight ends where the ray does."""
-        return self.range_m + (1.0 - self.opacity) * far_m
-
 
 def render(
     field: Field,
@@ -79,6 +75,7 @@ def render(
     n_samples: int,
     max_samples_at_once: int,
     offsets: Tensor | None = None,
+    closed: bool = False,
     per_ray: PerRay | None = None,
 ) -> Rendered:
     """Samples, weighs and sums, a chunk of rays at a time.
@@ -94,6 +91,8 @@ def render(
         n_samples: S per ray.
         max_samples_at_once: bound of samples in memory.
         offsets: as `sample_ranges` takes them; None: uniform.
+        closed: the last sample of a ray takes what is left of its weight, as if the segment ended
+            at a wall; the opacity is still that of the field alone.
         per_ray: called once per chunk for further results, and again in the backward pass.
 
     Raises:
@@ -111,8 +110,8 @@ def render(
         part = rays[rows]
         with torch.autocast(part.directions.device.type, enabled=False):
             range_m = sample_ranges(part, n_samples, None if offsets is None else offsets[rows])
-            samples = _samples(field, part, range_m, sharpness_per_m, rows)
-            return _sums(samples, part.axis_cosine, per_ray)
+            samples, opacity = _samples(field, part, range_m, sharpness_per_m, rows, closed)
+            return _sums(samples, opacity, part.axis_cosine, per_ray)
 
     chunks = _chunks(len(rays), max_samples_at_once // n_samples)
     if len(chunks) == 1:
@@ -167,8 +166,13 @@ def render_view(
 
 
 def _samples(
-    field: Field, rays: Rays, range_m: Tensor, sharpness_per_m: Tensor | float, rows: slice
-) -> Samples:
+    field: Field,
+    rays: Rays,
+    range_m: Tensor,
+    sharpness_per_m: Tensor | float,
+    rows: slice,
+    closed: bool,
+) -> tuple[Samples, Tensor]:
     points_m = rays.points_m(range_m)
     values = field(points_m)
     if values.sdf_m.shape != range_m.shape:
@@ -176,16 +180,22 @@ def _samples(
             f"field: expected sdf_m {tuple(range_m.shape)}, got {tuple(values.sdf_m.shape)}"
         )
     weights = neus.weights(values.sdf_m, sharpness_per_m)
-    return Samples(rows, range_m, points_m, values, weights)
+    opacity = weights.sum(dim=1)
+    if closed:
+        last = weights[:, -1:] + (1.0 - opacity).unsqueeze(1)  # (R, 1)
+        weights = torch.cat((weights[:, :-1], last), dim=1)
+    return Samples(rows, range_m, points_m, values, weights), opacity
 
 
-def _sums(samples: Samples, axis_cosine: Tensor | None, per_ray: PerRay | None) -> Rendered:
+def _sums(
+    samples: Samples, opacity: Tensor, axis_cosine: Tensor | None, per_ray: PerRay | None
+) -> Rendered:
     range_m = samples.expected(samples.range_m)
     flow_m = samples.values.flow_m
     return Rendered(
         range_m=range_m,
         depth_m=None if axis_cosine is None else axis_cosine * range_m,
-        opacity=samples.weights.sum(dim=1),
+        opacity=opacity,
         flow_m=None if flow_m is None else samples.expected(flow_m),
         per_ray={} if per_ray is None else dict(per_ray(samples)),
     )

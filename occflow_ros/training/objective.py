@@ -36,7 +36,7 @@ from occflow_ros.models.heads import Prediction
 from occflow_ros.rendering.derivatives import sdf_gradient, sdf_hessian
 from occflow_ros.rendering.field import Field, volume_field
 from occflow_ros.rendering.rays import Rays
-from occflow_ros.rendering.renderer import Rendered, Samples, render
+from occflow_ros.rendering.renderer import PerRay, Rendered, Samples, render
 from occflow_ros.rendering.samplers import stratified_offsets
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.training.rays import CameraPixels, draw_camera_pixels, draw_lidar_rays
@@ -96,20 +96,35 @@ class Objective:
             rendering.camera_grid_hw,
             rendering.near_m,
             rendering.far_m,
+            self.grid,
             generator,
             sample.images.device,
         )
         views = _Views.of(sample, pixels)
-        seen = render(
+        per_ray = _PerRay(views, self.config, self.joint)
+        seen = self._render(field, pixels.rays, sharpness_per_m, generator, per_ray)
+        return self._grid_losses(seen, views)
+
+    def _render(
+        self,
+        field: Field,
+        rays: Rays,
+        sharpness_per_m: Tensor | float,
+        generator: torch.Generator,
+        per_ray: PerRay | None = None,
+    ) -> Rendered:
+        """Rays end where they leave the grid: what is seen of them lies there or behind."""
+        rendering = self.config.rendering
+        return render(
             field,
-            pixels.rays,
+            rays,
             sharpness_per_m,
             n_samples=rendering.samples,
             max_samples_at_once=rendering.max_samples_at_once,
-            offsets=stratified_offsets(pixels.rays, generator).to(sample.images.device),
-            per_ray=_PerRay(views, self.config, self.joint),
+            offsets=stratified_offsets(rays, generator).to(rays.near_m.device),
+            closed=True,
+            per_ray=per_ray,
         )
-        return self._grid_losses(seen, views)
 
     def _grid_losses(self, seen: Rendered, views: _Views) -> dict[str, Tensor]:
         losses, pixels, found = self.config.losses, views.pixels, seen.per_ray
@@ -124,7 +139,8 @@ class Objective:
         )
         present = pixels.on_grid(views.present)
         here = views.cameras
-        depth_m = pixels.on_grid(_depth_m(seen, pixels.rays))
+        assert seen.depth_m is not None  # the rays are those of cameras
+        depth_m = pixels.on_grid(seen.depth_m)
         values = {
             "reprojection": masked_mean(photometric.value, photometric.valid & present),
             "optical_flow": self._flow_loss(found),
@@ -158,18 +174,16 @@ class Objective:
         if sample.lidar is None or not rendering.lidar_rays:
             return {}
         rays, measured_m = draw_lidar_rays(
-            sample.lidar, rendering.lidar_rays, rendering.near_m, rendering.far_m, generator
+            sample.lidar,
+            rendering.lidar_rays,
+            rendering.near_m,
+            rendering.far_m,
+            self.grid,
+            generator,
         )
-        seen = render(
-            field,
-            rays,
-            sharpness_per_m,
-            n_samples=rendering.samples,
-            max_samples_at_once=rendering.max_samples_at_once,
-            offsets=stratified_offsets(rays, generator).to(measured_m.device),
-        )
+        seen = self._render(field, rays, sharpness_per_m, generator)
         loss = lidar_range_loss(
-            seen.completed_range_m(rays.far_m),
+            seen.range_m,
             measured_m,
             torch.ones_like(measured_m, dtype=torch.bool),
             self.config.losses.lidar_scale_invariance,
@@ -391,12 +405,6 @@ class _PerRay:
             self.config.losses.sparsity_slack_m,
         )
         return {"solid_m": solid_m, "solid_count": count}
-
-
-def _depth_m(seen: Rendered, rays: Rays) -> Tensor:
-    """Along the optical axis of the rays' cameras, (R,)."""
-    assert rays.axis_cosine is not None
-    return rays.axis_cosine * seen.completed_range_m(rays.far_m)
 
 
 def _colors_on_grid(found: Mapping[str, Tensor], name: str, pixels: CameraPixels) -> SourceColors:

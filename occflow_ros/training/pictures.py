@@ -26,7 +26,7 @@ from occflow_ros.losses.dynamic import RayMotion, classify_rays
 from occflow_ros.losses.reprojection import expected_points, reproject
 from occflow_ros.metrics.accuracy import load_truth
 from occflow_ros.rendering.field import volume_field
-from occflow_ros.rendering.rays import camera_rays
+from occflow_ros.rendering.rays import camera_rays, clip_to_grid
 from occflow_ros.rendering.renderer import Samples, render
 from occflow_ros.structures import CameraRig, Frame, OccupancyFlow
 from occflow_ros.training.held_out import HeldOutDrive
@@ -187,6 +187,7 @@ def look(
     rays = camera_rays(
         directions.flatten(1, 2).to(device), rig.base_T_camera.to(device), NEAR_M, FAR_M
     )
+    rays = clip_to_grid(rays, flow.grid)
     with torch.inference_mode():
         view = render(
             volume_field(flow.grid, flow.sdf_m.float(), flow.flow_m.float()),
@@ -194,13 +195,13 @@ def look(
             sharpness_per_m,
             n_samples=N_SAMPLES,
             max_samples_at_once=_SAMPLES_AT_ONCE,
+            closed=True,
             per_ray=_ends,
         )
-    assert view.flow_m is not None and rays.axis_cosine is not None
-    depth_m = rays.axis_cosine * view.completed_range_m(FAR_M)
+    assert view.flow_m is not None and view.depth_m is not None
     pixels = torch.einsum("nij,nhwj->nhwi", rig.K, directions)[..., :2]  # (N, h, w, 2)
     return Seen(
-        depth_m=depth_m.view(shape).cpu(),
+        depth_m=view.depth_m.view(shape).cpu(),
         velocity_mps=(view.flow_m / flow.interval_s).view(*shape, 2).cpu(),  # (N, h, w, 2)
         pixels=pixels,
         end_m=view.per_ray["end_m"].view(*shape, 3).cpu(),  # (N, h, w, 3)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from occflow_ros.rendering.rays import Rays, camera_rays
-from occflow_ros.structures import CameraRig
+from occflow_ros.rendering.rays import Rays, camera_rays, clip_to_grid
+from occflow_ros.structures import CameraRig, VoxelGrid
 from occflow_ros.training.sample import LidarReturns
 
 
@@ -17,14 +17,14 @@ class CameraPixels:
     """One pixel in each cell of a grid over each image, R = N·h·w rays in that order.
 
     Args:
-        grid: (N, h, w).
+        cells: (N, h, w).
         camera: (R,) int64, the ray's camera.
         u: (R,) int64 column of the pixel.
         v: (R,) int64 row.
         rays: in the ego frame.
     """
 
-    grid: tuple[int, int, int]
+    cells: tuple[int, int, int]
     camera: Tensor
     u: Tensor
     v: Tensor
@@ -41,7 +41,7 @@ class CameraPixels:
 
     def on_grid(self, values: Tensor) -> Tensor:
         """Values (R, ...) as (N, h, w, ...)."""
-        return values.unflatten(0, self.grid)
+        return values.unflatten(0, self.cells)
 
 
 def draw_camera_pixels(
@@ -50,6 +50,7 @@ def draw_camera_pixels(
     cells_hw: tuple[int, int],
     near_m: float,
     far_m: float,
+    grid: VoxelGrid,
     generator: torch.Generator,
     device: torch.device,
 ) -> CameraPixels:
@@ -60,22 +61,24 @@ def draw_camera_pixels(
         image_hw_px: H and W.
         cells_hw: h and w, at most H and W.
         near_m: range where the rays start.
-        far_m: range where they end.
+        far_m: range where they end, if they have not left the grid before.
+        grid: they are clipped to it.
         generator: on the CPU.
         device: of the result.
     """
-    grid = (len(rig.names), *cells_hw)
-    rows = _one_per_cell(image_hw_px[0], grid, 1, generator)
-    columns = _one_per_cell(image_hw_px[1], grid, 2, generator)
+    cells = (len(rig.names), *cells_hw)
+    rows = _one_per_cell(image_hw_px[0], cells, 1, generator)
+    columns = _one_per_cell(image_hw_px[1], cells, 2, generator)
     pixels = torch.stack((columns, rows, torch.ones_like(rows)), dim=-1).float()  # (N, h, w, 3)
     directions = pixels.flatten(1, 2) @ torch.linalg.inv(rig.K).transpose(-1, -2)  # (N, h·w, 3)
-    camera = torch.arange(grid[0]).repeat_interleave(cells_hw[0] * cells_hw[1])
+    camera = torch.arange(cells[0]).repeat_interleave(cells_hw[0] * cells_hw[1])
+    rays = camera_rays(directions.to(device), rig.base_T_camera.to(device), near_m, far_m)
     return CameraPixels(
-        grid=grid,
+        cells=cells,
         camera=camera.to(device),
         u=columns.flatten().to(device),
         v=rows.flatten().to(device),
-        rays=camera_rays(directions.to(device), rig.base_T_camera.to(device), near_m, far_m),
+        rays=clip_to_grid(rays, grid),
     )
 
 
@@ -84,32 +87,38 @@ def draw_lidar_rays(
     count: int,
     near_m: float,
     far_m: float,
+    grid: VoxelGrid,
     generator: torch.Generator,
 ) -> tuple[Rays, Tensor]:
-    """Rays from the LiDAR to `count` of its returns between near and far, and their ranges (R,).
+    """Rays from the LiDAR to `count` of its returns, through the grid, and their ranges (R,).
 
-    They have an origin of their own, so what hides a return from a camera does not matter.
+    They have an origin of their own, so what hides a return from a camera does not matter. A
+    return beyond the grid says that the way through the grid is free: its range is where the ray
+    leaves.
     """
     offset_m = returns.points_m - returns.origin_m  # (P, 3)
     range_m = offset_m.norm(dim=-1)
-    usable = ((range_m > near_m) & (range_m < far_m)).nonzero().squeeze(1)
+    near = torch.full_like(range_m, near_m)
+    rays = clip_to_grid(
+        Rays(
+            origins_m=returns.origin_m.expand_as(offset_m),
+            directions=offset_m / range_m.clamp(min=1e-6).unsqueeze(1),
+            near_m=near,
+            far_m=torch.full_like(near, far_m),
+        ),
+        grid,
+    )
+    usable = ((range_m > rays.near_m) & ~rays.is_empty).nonzero().squeeze(1)
     order = torch.randperm(len(usable), generator=generator)[:count].to(usable.device)
     rows = usable[order]
-    near = torch.full_like(range_m[rows], near_m)
-    rays = Rays(
-        origins_m=returns.origin_m.expand(len(rows), 3),
-        directions=offset_m[rows] / range_m[rows].unsqueeze(1),
-        near_m=near,
-        far_m=torch.full_like(near, far_m),
-    )
-    return rays, range_m[rows]
+    return rays[rows], range_m[rows].minimum(rays.far_m[rows])
 
 
 def _one_per_cell(
-    size_px: int, grid: tuple[int, int, int], axis: int, generator: torch.Generator
+    size_px: int, cells: tuple[int, int, int], axis: int, generator: torch.Generator
 ) -> Tensor:
     """A random index of each cell along one axis of the images, (N, h, w) int64."""
     shape = [1, 1, 1]
-    shape[axis] = grid[axis]
-    cell = torch.arange(grid[axis]).view(shape) + torch.rand(grid, generator=generator)
-    return (cell * (size_px / grid[axis])).long().clamp(max=size_px - 1)
+    shape[axis] = cells[axis]
+    cell = torch.arange(cells[axis]).view(shape) + torch.rand(cells, generator=generator)
+    return (cell * (size_px / cells[axis])).long().clamp(max=size_px - 1)

@@ -106,6 +106,32 @@ def test_a_ray_that_misses_the_grid_sees_exactly_nothing():
     assert not sdf_m.grad.any()
 
 
+def test_a_closed_ray_ends_at_its_last_sample_with_what_is_left():
+    """A hit stays where it was, a miss ends there with all of its weight."""
+    sdf, hit = SOLIDS["sphere"]
+    rays = rays_towards([(1.0, 0.0, 0.0), (-1.0, 0.0, 0.0)])
+    open_, closed = (see(exact(sdf), rays, closed=closed) for closed in (False, True))
+    torch.testing.assert_close(closed.opacity, open_.opacity)
+    last_m = 20.0 - 0.5 * STEP_M
+    torch.testing.assert_close(closed.range_m, open_.range_m + (1 - open_.opacity) * last_m)
+    torch.testing.assert_close(closed.range_m[0], hit(rays)[0], atol=STEP_M, rtol=0)
+    assert closed.range_m[1].item() == pytest.approx(last_m, abs=1e-4)
+
+
+def test_weights_of_a_closed_ray_sum_to_one():
+    sdf, _ = SOLIDS["sphere"]
+    rays = rays_towards([(1.0, 0.0, 0.0), (1.0, 0.0, 0.15), (0.0, 1.0, 0.0)])
+    seen = see(
+        exact(sdf),
+        rays,
+        sharpness_per_m=1.0,
+        closed=True,
+        per_ray=lambda samples: {"sum": samples.weights.sum(dim=1)},
+    )
+    torch.testing.assert_close(seen.per_ray["sum"], torch.ones(3))
+    assert (seen.opacity < 0.999).any()
+
+
 def test_a_ray_from_inside():
     """From the centre of a ball it leaves unseen; towards the centre it stops at once."""
     sdf, _ = sphere((0.0, 0.0, 1.0), 2.0)

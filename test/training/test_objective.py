@@ -131,8 +131,8 @@ def test_without_disentanglement_each_ray_teaches_both():
 def test_only_static_rays_are_regularized():
     field = plane(flow_mps=0.4)
     losses = only("dynamic_regularization")
-    # The flow of a ray is (0.4, 0.4) m times its opacity, which is small for rays into the sky.
-    assert 0.2 < loss_of(field, losses=losses).value.item() <= 0.8
+    # The flow of every ray is (0.4, 0.4) m, of those into the sky too: they end at the grid.
+    assert loss_of(field, losses=losses).value.item() == pytest.approx(0.8, abs=1e-5)
     assert loss_of(field, plane_sample(moving=True), losses=losses).value.item() == 0.0
 
 
@@ -176,7 +176,7 @@ FINE = {"sharpness_per_m": 200.0, "rendering": {"samples": 400, "camera_grid_hw"
 def test_a_perfect_field_has_almost_no_loss_and_a_moved_surface_has(name, bound, raised):
     perfect, above, below = (
         loss_of(plane(height_m), losses=only(name), **FINE).value.item()
-        for height_m in (0.0, 0.3, -0.3)
+        for height_m in (0.0, 0.8, -0.8)
     )
     assert perfect < bound
     assert above > perfect + raised

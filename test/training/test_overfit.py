@@ -97,7 +97,7 @@ def test_a_single_clip_overfits(tmp_path, street):
     trainer.run(Recorder())
     after = depth_of(trainer, street)
     assert before.prediction.pixels > 0.5 * HW_PX[0] * HW_PX[1] * 3
-    assert before.prediction.abs_rel > 1.0
+    assert before.prediction.abs_rel > 0.4
     assert before.flat_ground.abs_rel > 1.0
     assert after.prediction.abs_rel < 0.1
     assert after.prediction.delta[0] > 0.9

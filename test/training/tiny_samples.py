@@ -35,7 +35,9 @@ LOSSES = (
 )
 FLOW_LOSSES = ("flow_smoothness", "dynamic_regularization")
 MOVED_PX = 20.0
-_SEEN_M = 10.0
+_CENTER_M = (5000.0, 0.0)  # where the drive begins
+_PAINTED_M = 6.0  # of the ground about it, which all lies in the grid
+_KNOWN_M = 7.0  # within the grid
 
 
 def tiny_train(static=3, joint=3, rendering=None, motion=None, optimizer=None, **changes):
@@ -126,9 +128,10 @@ def without_known_flow(sample):
 def _frame(index, cameras, present):
     odom_T_base = pose(5000.0 + 0.6 * index, 0.02 * index**2, 0.03 * index)
     rig = ring(cameras, HW_PX, present)
-    points_m, hit = _ground(rig)
+    points_m, hit = _ground(rig, torch.inf)
     points_m = points_m.double() @ odom_T_base[:3, :3].T + odom_T_base[:3, 3]
-    images = torch.where(hit.unsqueeze(-1), _paint(points_m), 0.9).movedim(-1, 1)
+    painted = hit & ((points_m[..., :2] - torch.tensor(_CENTER_M)).norm(dim=-1) < _PAINTED_M)
+    images = torch.where(painted.unsqueeze(-1), _paint(points_m), 0.9).movedim(-1, 1)
     images = torch.where(rig.present[:, None, None, None], images, 0.0)
     return Frame(
         stamp_ns=(10 + index) * 500_000_000,
@@ -138,14 +141,14 @@ def _frame(index, cameras, present):
     )
 
 
-def _ground(rig):
-    """Where the rays of all pixels meet z = 0, (N, H, W, 3), and whether they do so nearby."""
+def _ground(rig, within_m):
+    """Where the rays of all pixels meet z = 0, (N, H, W, 3), and whether they do so so near."""
     directions = torch.stack([pixel_rays(K, *HW_PX) for K in rig.K])  # (N, H, W, 3)
     turned = torch.einsum("nij,nhwj->nhwi", rig.base_T_camera[:, :3, :3], directions)
     origin_m = rig.base_T_camera[:, None, None, :3, 3]
     range_m = -origin_m[..., 2] / turned[..., 2]
     points_m = origin_m + range_m.unsqueeze(-1) * turned
-    return points_m, (range_m > 0) & (points_m[..., :2].norm(dim=-1) < _SEEN_M)
+    return points_m, (range_m > 0) & (points_m[..., :2].norm(dim=-1) < within_m)
 
 
 def _paint(points_m):
@@ -156,7 +159,7 @@ def _paint(points_m):
 def _other(now, then, elapsed, moving):
     base_T_then = torch.linalg.inv(now.odom_T_base) @ then.odom_T_base
     poses = (base_T_then @ then.rig.base_T_camera.double()).float()
-    points_m, hit = _ground(now.rig)
+    points_m, hit = _ground(now.rig, _KNOWN_M)
     rotation, origin_m = poses[:, :3, :3], poses[:, None, None, :3, 3]
     in_camera = torch.einsum("nji,nhwj->nhwi", rotation, points_m - origin_m)
     pixels, in_front = project(then.rig.K, in_camera.flatten(1, 2))  # (N, H·W, 2)
