@@ -114,7 +114,7 @@ def _keep_variance(module: nn.Module) -> None:
     """Random weights that pass on what comes in at its size, whatever the width."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         fan_in = module.weight[0].numel()
-        nn.init.trunc_normal_(module.weight, std=fan_in**-0.5)
+        nn.init.normal_(module.weight, std=fan_in**-0.5)
 
 
 def _resnet(depths: list[int], widths: list[int]) -> _Parts:
