@@ -20,8 +20,10 @@ from occflow_ros.cli.arguments import (
 from occflow_ros.config import Config, dump, override, resolve
 from occflow_ros.cues import CueFolder
 from occflow_ros.data.selection import Selection, Split, open_drives
+from occflow_ros.engine.checkpoint import fitting_weights
 from occflow_ros.errors import DataError, OutputError
 from occflow_ros.models.build import build_network
+from occflow_ros.models.occflow_net import OccFlowNet
 from occflow_ros.output import write_text
 from occflow_ros.training.dataset import ClipDataset, Draw, TrainingDrive
 from occflow_ros.training.held_out import open_held_out
@@ -35,7 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_training_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on from the state in --out")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint to begin with")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint to begin with")
+    begin.add_argument(
+        "--init",
+        type=Path,
+        metavar="FILE",
+        help="checkpoint of another network: what fits by name and shape begins with its values",
+    )
     _add_validation(parser)
 
 
@@ -127,7 +136,7 @@ def train(args: argparse.Namespace, config: Config, process: Process) -> None:
     drives = training_drives(args)
     dataset = ClipDataset(drives, config)
     trainer = Trainer(
-        network=build_network(config.model, args.weights, config.train.seed),
+        network=_network(args, config, process),
         dataset=dataset,
         config=config,
         options=TrainerOptions(
@@ -140,6 +149,18 @@ def train(args: argparse.Namespace, config: Config, process: Process) -> None:
         args.out.mkdir(parents=True, exist_ok=True)
         write_text(args.out / "config.yaml", dump(config))
     trainer.run(ProgressMonitor(args.out, _validation(args, dataset)))
+
+
+def _network(args: argparse.Namespace, config: Config, process: Process) -> OccFlowNet:
+    """With the weights to begin with."""
+    network = build_network(config.model, args.weights, config.train.seed)
+    if args.init is not None:
+        own = network.state_dict()
+        fitting = fitting_weights(args.init, own)
+        network.load_state_dict(own | fitting)
+        if process.writes:
+            print(f"{args.init}: {len(fitting)} of {len(own)} parameters fit")
+    return network
 
 
 def training_drives(args: argparse.Namespace) -> list[TrainingDrive]:

@@ -113,6 +113,29 @@ def load_weights(
     return loaded.weights
 
 
+def fitting_weights(path: Path, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a file, maybe of another network, that fit by name and shape.
+
+    For a network that is to be trained further with another grid, rig or size.
+
+    Args:
+        path: checkpoint.
+        parameters: the network's own state, for names and shapes.
+
+    Raises:
+        DataError: where the file cannot be read or nothing in it fits.
+    """
+    loaded = load(path).weights
+    fitting = {
+        name: loaded[name]
+        for name, value in parameters.items()
+        if name in loaded and loaded[name].shape == value.shape
+    }
+    if not fitting:
+        raise DataError(f"{path}: expected parameters of the network's names and shapes, got none")
+    return fitting
+
+
 def preset_name(model: ModelConfig) -> str:
     """`preset NAME` of a model configuration, or `a custom configuration`."""
     for name, config in PRESETS.items():

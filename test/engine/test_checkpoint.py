@@ -94,3 +94,18 @@ def test_unwritable_place_leaves_nothing(tmp_path):
             tiny_config(),
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_fits_of_another_network_begins_with_its_values(saved):
+    path, network = saved
+    other = build_network(tiny_config(shape=(16, 12, 8)).model, seed=4).state_dict()
+    fitting = checkpoint.fitting_weights(path, other)
+    own = network.state_dict()
+    assert {name for name, value in other.items() if value.shape == own[name].shape} == set(fitting)
+    assert 0 < len(fitting) < len(other)
+    assert all(torch.equal(value, own[name]) for name, value in fitting.items())
+
+
+def test_nothing_that_fits_is_an_error(saved):
+    with pytest.raises(DataError, match="names and shapes, got none"):
+        checkpoint.fitting_weights(saved[0], {"other": torch.zeros(3)})
