@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -85,11 +86,10 @@ class Refiner(nn.Module):
             )
         )
         self.pyramid = VolumePyramid(widths, channels)
-        self.upsample = nn.Sequential(
-            nn.ConvTranspose3d(channels, channels_out, 2, stride=2, bias=False),
-            _norm(channels_out),
-            nn.ReLU(),
-        )
+        double = nn.ConvTranspose3d(channels, channels_out, 2, stride=2, bias=False)
+        with torch.no_grad():  # training starts without a checkerboard: the 8 children are alike
+            double.weight.copy_(double.weight[:, :, :1, :1, :1].expand_as(double.weight))
+        self.upsample = nn.Sequential(double, _norm(channels_out), nn.ReLU())
 
     def forward(self, volume: Tensor) -> Tensor:
         """(B, channels_in, X, Y, Z) to (B, channels_out, 2X, 2Y, 2Z)."""

@@ -1,5 +1,7 @@
 """The whole network: where it starts, what it takes, how it is made."""
 
+import itertools
+
 import pytest
 import torch
 from tiny_network import batch, frame, tiny_config
@@ -83,3 +85,16 @@ def test_nano_runs_one_six_camera_step_on_the_output_grid():
 def test_sizes_that_do_not_fit_are_named(update, message):
     with pytest.raises(config.ConfigError, match=message):
         config.parse({"model": update})
+
+
+def test_training_starts_without_a_checkerboard():
+    """The eight voxels in each cell of the coarse volume have the same features."""
+    refiner = build_network(config.preset("nano").model).refiner
+    volume = torch.randn(1, 48, 4, 4, 2, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        fine = refiner(volume)
+    first = fine[..., ::2, ::2, ::2]
+    assert first.std() > 0
+    for corner in itertools.product((0, 1), repeat=3):
+        x, y, z = (slice(start, None, 2) for start in corner)
+        torch.testing.assert_close(fine[..., x, y, z], first)
