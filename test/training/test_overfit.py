@@ -18,7 +18,7 @@ from occflow_ros.training_config import FactorsConfig, LossesConfig, LossTermCon
 
 HW_PX = (64, 128)
 GRID = GridConfig(lower_m=(0.0, -16.0, -1.0), upper_m=(32.0, 16.0, 5.4), shape=(32, 32, 8))
-STEPS = 170
+STEPS = 260
 
 
 def settings():
