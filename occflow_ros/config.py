@@ -302,6 +302,8 @@ NANO_TRAIN = TrainConfig(
     losses=LossesConfig(
         optical_flow=LossTermConfig(weight=0.02),  # its pixels are four times as wide
         lidar=LossTermConfig(weight=1.0),
+        dynamic_regularization=LossTermConfig(weight=1.0),  # with 0.1, half of what stands moves
+        flow_smoothness=LossTermConfig(weight=0.05),
     ),
     motion=MotionConfig(dynamic_threshold_px=2.0),
     rendering=RenderingConfig(

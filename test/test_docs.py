@@ -52,7 +52,10 @@ def test_what_the_page_names_exists(path, name):
     assert name in names_in(path), f"{path} has no {name}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/network.md", "docs/training.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", *(f"docs/{name}.md" for name in ("network", "training", "weights", "ablations"))],
+)
 def test_links_within_the_repository_lead_somewhere(page):
     path = REPOSITORY / page
     links = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
