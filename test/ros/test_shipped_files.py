@@ -33,6 +33,11 @@ def test_parameter_files_name_settings_that_exist(path):
     config.parse(parameters_in(path))
 
 
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "config" / "train").glob("*.yaml")))
+def test_training_files_are_configurations(path):
+    assert config.load(path).train.steps > 0
+
+
 def test_the_nuscenes_rig_has_the_names_and_the_order_of_the_reader():
     parsed = config.parse(parameters_in(REPOSITORY / "config" / "runtime" / "nuscenes.yaml"))
     assert parsed.node.cameras.names == tuple(name.lower() for name in CAMERA_CHANNELS)
