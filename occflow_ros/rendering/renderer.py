@@ -92,7 +92,7 @@ def render(
         max_samples_at_once: bound of samples in memory.
         offsets: as `sample_ranges` takes them; None: uniform.
         closed: the last sample of a ray takes what is left of its weight, as if the segment ended
-            at a wall; the opacity is still that of the field alone.
+            at a wall; the opacity is still that of the field alone, and an empty ray sees nothing.
         per_ray: called once per chunk for further results, and again in the backward pass.
 
     Raises:
@@ -182,7 +182,8 @@ def _samples(
     weights = neus.weights(values.sdf_m, sharpness_per_m)
     opacity = weights.sum(dim=1)
     if closed:
-        last = weights[:, -1:] + (1.0 - opacity).unsqueeze(1)  # (R, 1)
+        left = torch.where(rays.is_empty, 0.0, 1.0 - opacity)
+        last = weights[:, -1:] + left.unsqueeze(1)  # (R, 1)
         weights = torch.cat((weights[:, :-1], last), dim=1)
     return Samples(rows, range_m, points_m, values, weights), opacity
 

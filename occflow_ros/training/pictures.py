@@ -64,7 +64,7 @@ class Seen:
     """What the N cameras of a frame see in a prediction, at h × w of their pixels.
 
     Args:
-        depth_m: (N, h, w) along the optical axis; rays that meet nothing end at the far end.
+        depth_m: (N, h, w) along the optical axis; rays that meet nothing end at the grid's border.
         velocity_mps: (N, h, w, 2) along ego x and y.
         pixels: (N, h, w, 2) columns and rows of the pixels.
         end_m: (N, h, w, 3) where the rays end, in the ego frame.

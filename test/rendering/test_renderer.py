@@ -118,6 +118,17 @@ def test_a_closed_ray_ends_at_its_last_sample_with_what_is_left():
     assert closed.range_m[1].item() == pytest.approx(last_m, abs=1e-4)
 
 
+def test_a_closed_ray_that_misses_the_grid_still_sees_nothing():
+    rays = clip_to_grid(rays_towards([(1.0, 0.0, 0.0)], origin_m=(-20.0, 0.0, 10.0)), GRID)
+    seen = see(
+        volume_field(GRID, torch.full(GRID.shape, -1.0)),
+        rays,
+        closed=True,
+        per_ray=lambda samples: {"sum": samples.weights.sum(dim=1)},
+    )
+    assert seen.per_ray["sum"].item() == 0
+
+
 def test_weights_of_a_closed_ray_sum_to_one():
     sdf, _ = SOLIDS["sphere"]
     rays = rays_towards([(1.0, 0.0, 0.0), (1.0, 0.0, 0.15), (0.0, 1.0, 0.0)])
