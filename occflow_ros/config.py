@@ -302,6 +302,7 @@ NANO_TRAIN = TrainConfig(
     losses=LossesConfig(
         optical_flow=LossTermConfig(weight=0.02),  # its pixels are four times as wide
         lidar=LossTermConfig(weight=1.0),
+        line_of_sight=LossTermConfig(weight=0.2),
         dynamic_regularization=LossTermConfig(weight=1.0),  # with 0.1, what stands moved at 1.6 m/s
         flow_smoothness=LossTermConfig(weight=0.05),
     ),

@@ -29,6 +29,7 @@ class LossesConfig(StrictModel):
     reprojection: LossTermConfig = _term(1.0)
     optical_flow: LossTermConfig = _term(5e-3)
     lidar: LossTermConfig = _term(0.2)
+    line_of_sight: LossTermConfig = LossTermConfig(weight=0.2, enabled=False)  # not the paper's
     eikonal: LossTermConfig = _term(0.1)
     hessian: LossTermConfig = _term(0.05)
     depth_smoothness: LossTermConfig = _term(0.02)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,16 +60,10 @@ class CueFolder:
         Raises:
             DataError: where it was not made or is damaged; names the command that makes it.
         """
-        store, arguments = _asked(self._flow, "flow")
-        path = store.path(image.digest(), target.digest())
-        span = abs(target.set_index - image.set_index)
-        command = self._command(*arguments, *(("--span", str(span)) if span > 1 else ()))
+        path, command = self._flow_place(image, target)
         entry = _readable(read_flow_entry, path, command)
         if entry is None:
-            raise DataError(
-                f"{image.file.path}: no optical flow to {target.file.path.name} in {self._folder};"
-                f" make it with: {command}"
-            )
+            raise self._no_flow(image, target, command)
         return entry[0]
 
     def movable(self, image: CameraImage) -> Mask:
@@ -78,14 +72,52 @@ class CueFolder:
         Raises:
             DataError: where it was not made or is damaged; names the command that makes it.
         """
-        store, arguments = _asked(self._movable, "movable")
-        command = self._command(*arguments)
-        entry = _readable(read_mask_entry, store.path(image.digest()), command)
+        path, command = self._movable_place(image)
+        entry = _readable(read_mask_entry, path, command)
         if entry is None:
-            raise DataError(
-                f"{image.file.path}: no movable mask in {self._folder}; make it with: {command}"
-            )
+            raise self._no_movable(image, command)
         return entry[0]
+
+    def require(self, image: CameraImage, targets: Sequence[CameraImage]) -> None:
+        """Look, without reading them, whether all cues of an image are there.
+
+        Args:
+            image: to look for.
+            targets: of its flow.
+
+        Raises:
+            DataError: where one was not made; names the command that makes it.
+        """
+        for target in targets if self.has_flow else ():
+            path, command = self._flow_place(image, target)
+            if not path.is_file():
+                raise self._no_flow(image, target, command)
+        if self.has_movable:
+            path, command = self._movable_place(image)
+            if not path.is_file():
+                raise self._no_movable(image, command)
+
+    def _flow_place(self, image: CameraImage, target: CameraImage) -> tuple[Path, str]:
+        """File of a cue, and the command that makes it."""
+        store, arguments = _asked(self._flow, "flow")
+        span = abs(target.set_index - image.set_index)
+        command = self._command(*arguments, *(("--span", str(span)) if span > 1 else ()))
+        return store.path(image.digest(), target.digest()), command
+
+    def _movable_place(self, image: CameraImage) -> tuple[Path, str]:
+        store, arguments = _asked(self._movable, "movable")
+        return store.path(image.digest()), self._command(*arguments)
+
+    def _no_flow(self, image: CameraImage, target: CameraImage, command: str) -> DataError:
+        return DataError(
+            f"{image.file.path}: no optical flow to {target.file.path.name} in {self._folder};"
+            f" make it with: {command}"
+        )
+
+    def _no_movable(self, image: CameraImage, command: str) -> DataError:
+        return DataError(
+            f"{image.file.path}: no movable mask in {self._folder}; make it with: {command}"
+        )
 
     def _cues(self, kind: Kind, name: str | None) -> tuple[CueStore, tuple[str, ...]] | None:
         if name is None:

@@ -1,4 +1,4 @@
-"""Range of LiDAR rays against the measurement."""
+"""Where LiDAR rays end against the measurement."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from occflow_ros.losses.shapes import check_mask, check_shape
 
 _MIN_RANGE_M = 1e-3
 _ROOT_FLOOR = 1e-3
+_LEAST_STOPPED = 1e-12
 
 
 def lidar_range_loss(
@@ -44,3 +45,39 @@ def lidar_range_loss(
     # Rounding may leave a spread just below zero where all errors are equal.
     spread = (error.square().sum() / count - scale_invariance * mean.square()).clamp(min=0.0)
     return (spread + _ROOT_FLOOR**2).sqrt() - _ROOT_FLOOR
+
+
+def line_of_sight_errors(
+    log_survival: Tensor, ends_m: Tensor, measured_m: Tensor, slack_m: float
+) -> Tensor:
+    """Cross entropy of whether each ray is still on its way after a step: yes before its return.
+
+    −ln T_i for steps that end before the return, −ln(1 − T_i) for those that end at it or behind
+    it, up to `slack_m` behind; their mean over a ray. A proper score of where the ray ends: unlike
+    the error of the expected range it is not content with a mean that is right by chance, and its
+    gradient does not fade where nothing stops the ray yet. Not of the paper; as in line-of-sight
+    losses of neural mapping, on the survival instead of the SDF, so nothing is claimed about what
+    lies behind the return.
+
+    Args:
+        log_survival: (R, S) ln T_i after each step.
+        ends_m: (R, S) range at which each step ends.
+        measured_m: (R,) LiDAR range.
+        slack_m: how far behind the return steps count.
+
+    Returns:
+        (R,), zero where no step counts.
+
+    Raises:
+        ValueError: where the shapes differ.
+    """
+    check_shape("log_survival", log_survival, ("R", "S"))
+    check_shape("ends_m", ends_m, log_survival.shape)
+    check_shape("measured_m", measured_m, (len(log_survival),))
+    measured_m = measured_m.unsqueeze(1)
+    stopped = -torch.expm1(log_survival)
+    errors = torch.where(
+        ends_m < measured_m, -log_survival, -stopped.clamp(min=_LEAST_STOPPED).log()
+    )
+    counts = ends_m < measured_m + slack_m  # (R, S)
+    return torch.where(counts, errors, 0.0).sum(dim=1) / counts.sum(dim=1).clamp(min=1)

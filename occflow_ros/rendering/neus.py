@@ -61,6 +61,24 @@ def weights(sdf_m: Tensor, sharpness_per_m: Tensor | float) -> Tensor:
     return functional.pad(half, (1, 0)) + functional.pad(half, (0, 1))
 
 
+def log_survival(sdf_m: Tensor, sharpness_per_m: Tensor | float) -> Tensor:
+    """ln Π_{j≤i} (1 − α_j): how likely a ray is still on its way after step i.
+
+    Precise, with a gradient, where hardly anything has stopped the ray, and where all has.
+
+    Args:
+        sdf_m: (R, S) signed distances along each ray.
+        sharpness_per_m: ξ > 0, learnable as a scalar tensor.
+
+    Returns:
+        (R, S − 1), at most 0, falling along the ray.
+
+    Raises:
+        ValueError: where there are fewer than two samples or ξ is no scalar.
+    """
+    return _log_kept(sdf_m, sharpness_per_m).cumsum(dim=-1)
+
+
 def _log_kept(sdf_m: Tensor, sharpness_per_m: Tensor | float) -> Tensor:
     """log(1 − α_i) = min(log Φ(s_{i+1}) − log Φ(s_i), 0), finite deep inside, (R, S − 1)."""
     if sdf_m.ndim != 2 or sdf_m.shape[1] < 2:

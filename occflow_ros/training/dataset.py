@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from occflow_ros.config import Config
 from occflow_ros.cues import CueFolder, load_camera_cues
 from occflow_ros.cues.cue import FlowCue
+from occflow_ros.cues.images import image_of
 from occflow_ros.data.clips import load_clip
 from occflow_ros.data.drive import CameraSet, Drive
 from occflow_ros.data.sensors import load_frame, read_lidar
@@ -73,8 +74,8 @@ class ClipDataset(Dataset[Drawn]):
         config: of network and training.
 
     Raises:
-        DataError: where no drive has a sample, a drive has no optical flow where one is needed, or
-            no LiDAR where LiDAR rays are asked for.
+        DataError: where no drive has a sample, a drive has no optical flow where one is needed,
+            lacks cues of its last sample, or has no LiDAR where LiDAR rays are asked for.
     """
 
     def __init__(self, drives: Sequence[TrainingDrive], config: Config) -> None:
@@ -89,6 +90,8 @@ class ClipDataset(Dataset[Drawn]):
             raise DataError("expected a set with one before and one after it, found none")
         for one in self._drives:
             _check(one, config)
+        for one, index in {id(one): (one, index) for one, index in self._places}.values():
+            _check_cues(one, index)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -150,6 +153,14 @@ def _check(one: TrainingDrive, config: Config) -> None:
         raise DataError(f"{name}: expected optical flow for losses.optical_flow, got no estimator")
     if train.rendering.lidar_rays and one.drive.base_T_lidar is None:
         raise DataError(f"{name}: expected a LiDAR for rendering.lidar_rays, found none")
+
+
+def _check_cues(one: TrainingDrive, index: int) -> None:
+    """Of one set: `occflow cues` works through a drive in order, so the last one tells."""
+    for camera in one.drive.sets[index].images:
+        image, *others = (image_of(one.drive, at, camera) for at in (index, index - 1, index + 1))
+        assert image is not None
+        one.cues.require(image, [other for other in others if other is not None])
 
 
 def _previous_index(drive: Drive, index: int, config: Config, generator: torch.Generator) -> int:

@@ -18,7 +18,7 @@ from occflow_ros.losses.dynamic import (
     disentangle,
     dynamic_regularization,
 )
-from occflow_ros.losses.lidar import lidar_range_loss
+from occflow_ros.losses.lidar import lidar_range_loss, line_of_sight_errors
 from occflow_ros.losses.optical_flow import balanced_flow_loss, optical_flow_errors
 from occflow_ros.losses.photometric import SourceColors, photometric_errors, source_colors
 from occflow_ros.losses.reduction import RayErrors, masked_mean
@@ -33,6 +33,7 @@ from occflow_ros.losses.sdf import (
 from occflow_ros.losses.smoothness import depth_smoothness_loss, flow_smoothness_loss
 from occflow_ros.losses.total import LossTerm, TotalLoss, total_loss
 from occflow_ros.models.heads import Prediction
+from occflow_ros.rendering import neus
 from occflow_ros.rendering.derivatives import sdf_gradient, sdf_hessian
 from occflow_ros.rendering.field import Field, volume_field
 from occflow_ros.rendering.rays import Rays
@@ -181,14 +182,22 @@ class Objective:
             self.grid,
             generator,
         )
-        seen = self._render(field, rays, sharpness_per_m, generator)
+
+        def line_of_sight(samples: Samples) -> dict[str, Tensor]:
+            survival = neus.log_survival(samples.values.sdf_m, sharpness_per_m)
+            ends_m, returns_m = samples.range_m[:, 1:], measured_m[samples.rows]
+            slack_m = self.config.losses.sparsity_slack_m
+            return {"error": line_of_sight_errors(survival, ends_m, returns_m, slack_m)}
+
+        seen = self._render(field, rays, sharpness_per_m, generator, line_of_sight)
+        every = torch.ones_like(measured_m, dtype=torch.bool)
         loss = lidar_range_loss(
             seen.range_m,
             measured_m,
-            torch.ones_like(measured_m, dtype=torch.bool),
+            every,
             self.config.losses.lidar_scale_invariance,
         )
-        return {"lidar": loss}
+        return {"lidar": loss, "line_of_sight": masked_mean(seen.per_ray["error"], every)}
 
     def _volume_losses(self, sdf_m: Tensor) -> dict[str, Tensor]:
         return {

@@ -6,7 +6,13 @@ from itertools import pairwise
 import pytest
 import torch
 
-from occflow_ros.rendering.neus import alphas, learned_sharpness, scheduled_sharpness, weights
+from occflow_ros.rendering.neus import (
+    alphas,
+    learned_sharpness,
+    log_survival,
+    scheduled_sharpness,
+    weights,
+)
 
 
 def sigmoid(x):
@@ -105,3 +111,17 @@ def test_what_does_not_fit_is_refused():
         weights(torch.ones(4, 1), 1.0)
     with pytest.raises(ValueError, match=r"sharpness_per_m: expected a scalar, got \(2,\)"):
         alphas(torch.ones(4, 3), torch.ones(2))
+
+
+def test_survival_is_what_the_weights_have_left():
+    sdf_m = random_sdf_m(dtype=torch.float64)
+    alpha = alphas(sdf_m, 2.0)
+    torch.testing.assert_close(log_survival(sdf_m, 2.0).exp(), (1 - alpha).cumprod(dim=1))
+
+
+def test_survival_is_precise_far_from_any_surface():
+    sdf_m = torch.tensor([[12.0, 11.0]], requires_grad=True)
+    (survival,) = log_survival(sdf_m, 5.0).flatten()
+    assert survival.item() == pytest.approx(-math.exp(-55.0), rel=0.01)
+    survival.backward()
+    assert sdf_m.grad[0, 1].item() == pytest.approx(5 * math.exp(-55.0), rel=0.01)

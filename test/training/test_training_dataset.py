@@ -19,7 +19,8 @@ from occflow_ros.cli.train import _drives
 from occflow_ros.config import override, resolve
 from occflow_ros.cues import CueFolder
 from occflow_ros.cues.dis import DisFlow
-from occflow_ros.cues.make import make_flow
+from occflow_ros.cues.make import make_flow, make_movable
+from occflow_ros.cues.truth import TruthFiles, TruthMask
 from occflow_ros.data.selection import Selection, open_drives
 from occflow_ros.data.sensors import load_frame
 from occflow_ros.data.source import open_drive
@@ -165,20 +166,44 @@ def test_the_seed_draws_the_auxiliary_frame(written, far_cues):
     assert set(drawn) == {-1, -2, -3} and drawn[:10] == drawn[10:]
 
 
-@pytest.mark.parametrize("span", [1, 2])
-def test_a_missing_cue_names_a_command_that_makes_it(written, tmp_path, span):
+def made(problem):
+    """Whether the command that an error names makes what was missing."""
+    _, found, command = problem.partition("make it with: ")
+    program, *arguments = shlex.split(command)
+    return bool(found) and program == "occflow" and main(arguments) == 0
+
+
+def training_drive_with(one, cues, movable=None):
+    source = shlex.join((str(one.folder), *Selection(keyframes_only=False).arguments))
+    return TrainingDrive(one.drive, CueFolder(cues, source, "dis", movable), range(5))
+
+
+def test_cues_that_end_early_are_missed_before_the_first_step(written, tmp_path):
     one = written("nuscenes_sweeps")
     cues = tmp_path / "other cues"
-    have = one.drive.sets[: 2 if span == 1 else 5]  # of one pair only, or of all neighbours
-    make_flow(replace(one.drive, sets=have), DisFlow(), cues)
-    source = shlex.join((str(one.folder), *Selection(keyframes_only=False).arguments))
-    drive = TrainingDrive(one.drive, CueFolder(cues, source, "dis", None), range(5))
-    far = {"span": span, "mean_m": 50.0, "range_m": (0.0, 50.0)}
-    dataset = ClipDataset([drive], with_auxiliary(one.config, **far))
-    _, found, command = dataset[Draw(2, 0)].problem.partition("make it with: ")
-    assert found and ("--span 2" in command) == (span == 2)
-    program, *arguments = shlex.split(command)
-    assert program == "occflow" and main(arguments) == 0
+    make_flow(replace(one.drive, sets=one.drive.sets[:4]), DisFlow(), cues)
+    with pytest.raises(DataError, match="no optical flow to") as error:
+        ClipDataset([training_drive_with(one, cues)], one.config)
+    assert made(str(error.value))
+    assert ClipDataset([training_drive_with(one, cues)], one.config)[Draw(2, 0)].sample is not None
+
+
+def test_masks_that_end_early_are_missed_before_the_first_step(written, tmp_path):
+    one = written("nuscenes_sweeps")
+    make_flow(one.drive, DisFlow(), tmp_path)
+    masks = TruthMask(TruthFiles(one.folder, one.drive))
+    make_movable(replace(one.drive, sets=one.drive.sets[:3]), masks, tmp_path)
+    with pytest.raises(DataError, match="no movable mask in .* --movable truth"):
+        ClipDataset([training_drive_with(one, tmp_path, "truth")], one.config)
+
+
+def test_flow_that_leads_too_near_is_missed_where_it_is_needed(written, tmp_path):
+    one = written("nuscenes_sweeps")
+    make_flow(one.drive, DisFlow(), tmp_path)
+    far = with_auxiliary(one.config, span=2, mean_m=50.0, range_m=(0.0, 50.0))
+    dataset = ClipDataset([training_drive_with(one, tmp_path)], far)
+    problem = dataset[Draw(2, 0)].problem
+    assert "--span 2" in problem and made(problem)
     assert dataset[Draw(2, 0)].sample is not None
 
 
@@ -215,15 +240,15 @@ def test_settings_ask_for_what_a_drive_must_have(written):
 
 
 def test_a_broken_image_is_told_and_not_raised(written, tmp_path):
-    one = written("recording")
+    one = written("nuscenes_sweeps")
     broken = tmp_path / "broken.jpg"
-    path = one.drive.sets[2].images["cam_back"].path
-    broken.write_bytes(path.read_bytes()[:-100])
+    camera, file = next(iter(one.drive.sets[0].images.items()))
+    broken.write_bytes(file.path.read_bytes()[:-100])
 
     def change(images):
-        return images | {"cam_back": replace(images["cam_back"], path=broken)}
+        return images | {camera: replace(file, path=broken)}
 
-    drive = with_images(one.drive, 2, change)
+    drive = with_images(one.drive, 0, change)
     drawn = ClipDataset([one.training_drive(drive=drive)], one.config)[Draw(0, 3)]
     assert drawn.sample is None and drawn.draw == Draw(0, 3)
     assert "broken.jpg" in drawn.problem
