@@ -20,7 +20,9 @@ COMMANDS = {
     "config": "print a resolved configuration",
     "cues": "make optical flow and movable masks of a drive, for training",
     "demo": "replay a drive through the real node over DDS and write a report",
+    "evaluate": "compare predictions of data sets with their truth",
     "info": "print what a configuration makes: shapes, parameters, FLOPs",
+    "labels": "make occupancy and flow labels from LiDAR and boxes",
     "synth": "write a synthetic driving scene",
     "train": "train a network without 3D labels",
 }

@@ -12,6 +12,7 @@ from occflow_ros.cli.arguments import positive_int
 from occflow_ros.cli.train import add_training_arguments, fingerprint, training_drives
 from occflow_ros.config import override, resolve
 from occflow_ros.data.selection import Selection
+from occflow_ros.evaluation.subject import open_subjects
 from occflow_ros.output import write_text
 from occflow_ros.table import as_markdown, as_text
 from occflow_ros.training.ablation import (
@@ -23,7 +24,6 @@ from occflow_ros.training.ablation import (
     table_of,
     variants_of,
 )
-from occflow_ros.training.held_out import open_held_out
 from occflow_ros.training.monitor import ProgressMonitor
 from occflow_ros.training.processes import Process
 
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> None:
         drives=drives,
         fingerprint=fingerprint(args, drives),
         held_out=[
-            one for folder in args.validate for one in open_held_out(folder, Selection(), _ALL_SETS)
+            one for folder in args.validate for one in open_subjects(folder, Selection(), _ALL_SETS)
         ],
         every=args.validate_each,
         out=args.out,

@@ -32,6 +32,12 @@ def positive_float(text: str) -> float:
     return value
 
 
+def sets_range(text: str) -> range:
+    """`A:B` as a range, either end may be left out."""
+    start, _, stop = text.partition(":")
+    return range(int(start or 0), int(stop or 2**31))
+
+
 def add_drive_arguments(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     """The options of every command that reads a drive: `--source`, `--scene` and `--version`.
 
@@ -82,7 +88,7 @@ def selection_of(args: argparse.Namespace) -> Selection:
     return Selection(tuple(args.scene), args.version, args.split, keyframes_only=not args.sweeps)
 
 
-def add_preset_argument(parser: argparse.ArgumentParser) -> None:
+def add_preset_argument(parser: argparse._ActionsContainer) -> None:
     """The `--preset` option of every command that takes a configuration."""
     parser.add_argument(
         "--preset",
@@ -92,7 +98,7 @@ def add_preset_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_device_argument(parser: argparse.ArgumentParser) -> None:
+def add_device_argument(parser: argparse._ActionsContainer) -> None:
     """The `--device` option of every command that computes with torch."""
     parser.add_argument(
         "--device", type=available_device, default="cpu", help="torch device (default: %(default)s)"

@@ -1,4 +1,4 @@
-"""Render a synthetic driving scene and write it as a nuScenes data set or a recording folder."""
+"""Render a synthetic driving scene and write it as nuScenes, SemanticKITTI or a recording."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_int,
         default=_DEFAULTS.keyframes,
         metavar="N",
-        help="annotated camera sets (default: %(default)s)",
+        help="annotated camera sets, of semantickitti every fifth one with voxels"
+        " (default: %(default)s)",
     )
     parser.add_argument(
         "--rate-hz",

@@ -16,17 +16,18 @@ from occflow_ros.cli.arguments import (
     count,
     positive_int,
     selection_of,
+    sets_range,
 )
 from occflow_ros.config import Config, dump, override, resolve
 from occflow_ros.cues import CueFolder
 from occflow_ros.data.selection import Selection, Split, open_drives
 from occflow_ros.engine.checkpoint import fitting_weights
 from occflow_ros.errors import DataError, OutputError
+from occflow_ros.evaluation.subject import open_subjects
 from occflow_ros.models.build import build_network
 from occflow_ros.models.occflow_net import OccFlowNet
 from occflow_ros.output import write_text
 from occflow_ros.training.dataset import ClipDataset, Draw, TrainingDrive
-from occflow_ros.training.held_out import open_held_out
 from occflow_ros.training.monitor import ProgressMonitor, Validation
 from occflow_ros.training.processes import Process, join_processes
 from occflow_ros.training.trainer import STATE, Trainer, TrainerOptions
@@ -73,7 +74,11 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flow", default="dis", help="optical flow to take (default: %(default)s)")
     parser.add_argument("--movable", help="movable masks to take (default: all may move)")
     parser.add_argument(
-        "--sets", type=_range, default=range(2**31), metavar="A:B", help="sets of each drive to use"
+        "--sets",
+        type=sets_range,
+        default=sets_range(":"),
+        metavar="A:B",
+        help="sets of each drive to use",
     )
     parser.add_argument(
         "--workers",
@@ -101,8 +106,8 @@ def _add_validation(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--validate-split", choices=get_args(Split), help="as --split")
     group.add_argument(
         "--validate-sets",
-        type=_range,
-        default=range(2**31),
+        type=sets_range,
+        default=sets_range(":"),
         metavar="A:B",
         help="sets of each drive to compare, those before them are history (default: all)",
     )
@@ -196,14 +201,9 @@ def _validation(args: argparse.Namespace, dataset: ClipDataset) -> Validation | 
     drives = tuple(
         drive
         for folder in args.validate
-        for drive in open_held_out(folder, selection, args.validate_sets)
+        for drive in open_subjects(folder, selection, args.validate_sets)
     )
     drawn = dataset[Draw(len(dataset) // 2, seed=0)]
     if drawn.sample is None:
         raise DataError(drawn.problem)
     return Validation(drives, args.validate_each, drawn.sample)
-
-
-def _range(text: str) -> range:
-    start, _, stop = text.partition(":")
-    return range(int(start or 0), int(stop or 2**31))

@@ -1,8 +1,9 @@
-"""Files of optical flow and masks as other tools write them.
+"""Files of optical flow, disparity and masks as other tools write them.
 
 Flow: `.png` of KITTI (16 bit: u, v in steps of 1/64 px from -512 px on, and whether valid), `.flo`
 of Middlebury (invalid above 1e9), `.npy` (H, W, 2) float, NaN where invalid. Masks: `.png` of 8 or
-16 bit and `.npy`, (H, W) bool or class numbers.
+16 bit and `.npy`, (H, W) bool or class numbers. Disparity: `.png` of KITTI (16 bit: steps of
+1/256 px, 0 where unknown).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ MASK_SUFFIXES = (".png", ".npy")
 
 _KITTI_STEPS_PER_PX = 64.0
 _KITTI_ZERO = 2**15
+_KITTI_STEPS_PER_DISPARITY_PX = 256.0
 _FLO_TAG = b"PIEH"  # 202021.25 as a float
 _FLO_HEADER_BYTES = 12
 _FLO_INVALID_PX = 1e9
@@ -58,6 +60,47 @@ def write_flow(path: Path, cue: FlowCue) -> None:
     else:
         with output_file(path) as partial, partial.open("wb") as file:
             np.save(file, np.where(cue.valid[..., None], cue.flow_px, np.float32(np.nan)))
+
+
+def read_disparity(path: Path) -> npt.NDArray[np.float32]:
+    """Disparity (H, W) float32 in px of a PNG as KITTI has them, NaN where it is unknown.
+
+    Raises:
+        DataError: where the file is missing, corrupt, or holds something else.
+    """
+    values = _read_png(path)
+    if values.dtype != np.uint16 or values.ndim != 2:
+        raise DataError(
+            f"{path}: expected KITTI disparity, a PNG of 1 channel with 16 bit,"
+            f" got {values.shape} {values.dtype}"
+        )
+    disparity_px = values.astype(np.float32) / np.float32(_KITTI_STEPS_PER_DISPARITY_PX)
+    return np.where(values > 0, disparity_px, np.float32(np.nan))
+
+
+def write_disparity(path: Path, disparity_px: npt.NDArray[np.floating]) -> None:
+    """Write disparity (H, W) in px as KITTI does, rounded to 1/256 px; NaN is unknown.
+
+    Known values below 1/512 px become 1/256 px, since 0 means unknown.
+
+    Raises:
+        ValueError: where a known value is negative, infinite, or 256 px and more, or the shape is
+            another one.
+        OutputError: where the file cannot be written.
+    """
+    if disparity_px.ndim != 2:
+        raise ValueError(f"KITTI disparity: expected (H, W), got {disparity_px.shape}")
+    known = ~np.isnan(disparity_px)
+    values = np.where(known, disparity_px, 0.0).astype(np.float64)
+    steps = np.round(values * _KITTI_STEPS_PER_DISPARITY_PX)
+    if values.min(initial=0.0) < 0.0 or steps.max(initial=0.0) > np.iinfo(np.uint16).max:
+        raise ValueError(
+            "KITTI disparity: expected 0 to less than 256 px,"
+            f" got {values.min():.1f} to {values.max():.1f} px"
+        )
+    data = np.where(known, np.maximum(steps, 1.0), 0.0).astype(np.uint16)
+    _, png = cv2.imencode(".png", data)
+    write_bytes(path, png.tobytes())
 
 
 def read_labels(path: Path) -> npt.NDArray:

@@ -39,3 +39,24 @@ MOVABLE = tuple(
 GROUND = tuple(
     NAMES.index(name) for name in ("driveable_surface", "other_flat", "sidewalk", "terrain")
 )
+
+OPENOCC_NAMES = (
+    "car",
+    "truck",
+    "trailer",
+    "bus",
+    "construction_vehicle",
+    "bicycle",
+    "motorcycle",
+    "pedestrian",
+    "traffic_cone",
+    "barrier",
+    "driveable_surface",
+    "other_flat",
+    "sidewalk",
+    "terrain",
+    "manmade",
+    "vegetation",
+    "free",
+)
+"""The same classes in the order in which OpenOcc numbers them; it has no `others`."""

@@ -117,6 +117,7 @@ class CameraSet:
         lidar: the sweep, where there is one.
         boxes: annotated objects, None where the set is not annotated.
         occupancy: file of the true occupancy (`occflow_ros.data.truth`), where there is one.
+        token: of a nuScenes keyframe, by which Occ3D names its labels; empty elsewhere.
     """
 
     stamp_ns: int
@@ -125,6 +126,7 @@ class CameraSet:
     lidar: SensorFile | None = None
     boxes: tuple[Box, ...] | None = None
     occupancy: Path | None = None
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class CapturedSet:
         lidar: the sweep, where there is one.
         boxes: annotated objects, None where the set is not annotated.
         occupancy: true occupancy, or its file.
+        lidar_mask: (X, Y, Z) voxels of the occupancy that LiDAR knows, None where nobody says.
         keyframe: False for what nuScenes calls a sweep: no sample, no annotation.
     """
 
@@ -55,6 +56,7 @@ class CapturedSet:
     lidar: Capture | None = None
     boxes: tuple[Box, ...] | None = None
     occupancy: OccupancyTruth | Path | None = None
+    lidar_mask: npt.NDArray[np.bool_] | None = None
     keyframe: bool = True
 
     def __post_init__(self) -> None:
@@ -110,13 +112,15 @@ def lidar_points(lidar: Capture) -> Points:
     return np.asarray(lidar.content, dtype=np.float32)
 
 
-def store_truth(truth: OccupancyTruth | Path, path: Path) -> None:
-    """Copy the file of an occupancy truth, or write the truth itself."""
+def store_truth(
+    truth: OccupancyTruth | Path, path: Path, lidar_mask: npt.NDArray[np.bool_] | None = None
+) -> None:
+    """Copy the file of an occupancy truth, or write the truth itself with what LiDAR knows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(truth, Path):
         _copy(truth, path)
     else:
-        write_truth(path, truth)
+        write_truth(path, truth, lidar_mask)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -2,7 +2,7 @@
 
     sequences/00/calib.txt, times.txt
     sequences/00/image_2/000000.png, image_3/000000.png, velodyne/000000.bin
-    sequences/00/voxels/000000.bin, 000000.label, 000000.invalid          of SemanticKITTI
+    sequences/00/voxels/000000.bin, .label, .invalid, .occluded           of SemanticKITTI
     poses/00.txt                 of the benchmark, or sequences/00/poses.txt of SemanticKITTI
 
 The base is the Velodyne's frame, see `occflow_ros.data.kitti`. Poses are those of the data set;
@@ -35,17 +35,19 @@ TEST = tuple(str(number) for number in range(11, 22))
 
 @dataclass(frozen=True, slots=True)
 class VoxelFiles:
-    """The voxel grid that SemanticKITTI has of one frame, 256×256×32 of 0.2 m from the base on.
+    """Files of one frame's voxels, `occflow_ros.data.semantic_kitti_voxels` reads them.
 
     Args:
         occupied: bits of the voxels that the sweep hits.
-        label: uint16 class of each voxel; None in the test sequences.
+        label: uint16 label of each voxel; None in the test sequences.
         invalid: bits of the voxels that do not count; None in the test sequences.
+        occluded: bits of the voxels that the sensor does not see; None in the test sequences.
     """
 
     occupied: Path
     label: Path | None
     invalid: Path | None
+    occluded: Path | None
 
 
 def voxel_files(dataroot: Path, sequence: str) -> dict[int, VoxelFiles]:
@@ -95,12 +97,8 @@ def read_kitti_odometry(dataroot: Path, sequence: str | None = None, stereo: boo
 
 
 def _voxel_files(occupied: Path) -> VoxelFiles:
-    label, invalid = occupied.with_suffix(".label"), occupied.with_suffix(".invalid")
-    return VoxelFiles(
-        occupied=occupied,
-        label=label if label.is_file() else None,
-        invalid=invalid if invalid.is_file() else None,
-    )
+    others = (occupied.with_suffix(f".{name}") for name in ("label", "invalid", "occluded"))
+    return VoxelFiles(occupied, *(path if path.is_file() else None for path in others))
 
 
 def _poses_file(dataroot: Path, sequence: str) -> Path:

@@ -11,11 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
+from occflow_ros.data import openocc
 from occflow_ros.data.drive import Box, Camera, CameraSet, Drive, SensorFile
 from occflow_ros.data.nuscenes_boxes import boxes_of
 from occflow_ros.data.nuscenes_scene import SceneTables, read_scene, read_scenes
 from occflow_ros.data.nuscenes_tables import (
     LIDAR_CHANNEL,
+    OCC3D_FOLDER,
     CalibratedSensor,
     SampleData,
     truth_path,
@@ -46,6 +48,9 @@ def read_nuscenes(
     Between keyframes an image belongs to the LiDAR sweep to which it stands in time most nearly as
     the camera's keyframe images stand to theirs. Such sets may lack cameras, and have neither boxes
     nor occupancy. Without LIDAR_TOP the front camera takes its place.
+
+    The occupancy of a keyframe is that of Occ3D in `gts`, else that of OpenOcc in `openocc_v2`;
+    labels in another folder of their layout come by `occflow_ros.labels.store.with_labels`.
 
     Args:
         dataroot: folder of the data set.
@@ -188,7 +193,6 @@ def _camera_set(
     dataroot: Path, tables: SceneTables, moment: SampleData, images: Mapping[str, SampleData]
 ) -> CameraSet:
     reference = _sensor_file(dataroot, tables, moment)
-    truth = truth_path(dataroot, tables.scene.name, moment.sample_token)
     boxes: tuple[Box, ...] | None = None
     if moment.is_key_frame:
         boxes = boxes_of(tables, moment.sample_token, se3.inverse(reference.odom_T_base))
@@ -198,8 +202,17 @@ def _camera_set(
         images={name: _sensor_file(dataroot, tables, image) for name, image in images.items()},
         lidar=reference if tables.channel_of(moment) == LIDAR_CHANNEL else None,
         boxes=boxes,
-        occupancy=truth if moment.is_key_frame and truth.is_file() else None,
+        occupancy=_truth(dataroot, tables, moment),
+        token=moment.sample_token if moment.is_key_frame else "",
     )
+
+
+def _truth(dataroot: Path, tables: SceneTables, moment: SampleData) -> Path | None:
+    if not moment.is_key_frame:
+        return None
+    scene, token = tables.scene.name, moment.sample_token
+    paths = (truth_path(dataroot, scene, token, name) for name in (OCC3D_FOLDER, openocc.FOLDER))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _sensor_file(dataroot: Path, tables: SceneTables, data: SampleData) -> SensorFile:

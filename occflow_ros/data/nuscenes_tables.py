@@ -15,6 +15,7 @@ from occflow_ros.errors import DataError
 from occflow_ros.geometry import se3
 
 LIDAR_CHANNEL = "LIDAR_TOP"
+OCC3D_FOLDER = "gts"
 
 Vector = tuple[float, float, float]
 
@@ -162,9 +163,11 @@ def read_table(
     return Table(path, [parse(kind, row, f"{path}: row {_token_of(row)}") for row in kept])
 
 
-def truth_path(dataroot: Path, scene_name: str, sample_token: str) -> Path:
-    """Where Occ3D keeps the occupancy of a keyframe."""
-    return dataroot / "gts" / scene_name / sample_token / "labels.npz"
+def truth_path(
+    dataroot: Path, scene_name: str, sample_token: str, benchmark: str = OCC3D_FOLDER
+) -> Path:
+    """Where Occ3D, or another benchmark of its layout, keeps the occupancy of a keyframe."""
+    return dataroot / benchmark / scene_name / sample_token / "labels.npz"
 
 
 def _token_of(row: Any) -> str:

@@ -12,8 +12,10 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from occflow_ros.data.drive import Box, Drive
+from occflow_ros.data import openocc
+from occflow_ros.data.drive import Box, Drive, OccupancyTruth
 from occflow_ros.data.drive_writer import (
     Capture,
     CapturedSet,
@@ -61,6 +63,9 @@ def nuscenes_writer(
     image_format: ImageFormat = "jpg",
 ) -> Iterator[NuscenesWriter]:
     """Write a new data set set by set; it appears when the block ends well.
+
+    Occupancy lies in `gts` as Occ3D has it, and what is made here on Occ3D's grid also in
+    `openocc_v2` as OpenOcc has it.
 
     Stamps are cut to microseconds, which is what nuScenes keeps. The velocity of a box is not
     stored: readers take it from the neighbouring keyframes.
@@ -236,8 +241,18 @@ class NuscenesWriter:
             row = self._add_annotation(box, captured, sample)
             row["num_lidar_pts"] = 0 if points is None else self._count_inside(box, points)
         if captured.occupancy is not None:
-            path = truth_path(self._dataroot, self._header.name, sample["token"])
-            store_truth(captured.occupancy, path)
+            self._add_truth(captured.occupancy, captured.lidar_mask, sample["token"])
+
+    def _add_truth(
+        self, truth: OccupancyTruth | Path, lidar_mask: npt.NDArray[np.bool_] | None, token: str
+    ) -> None:
+        """In the layout of Occ3D, and where OpenOcc can say what was made here, in its layout."""
+        scene = self._header.name
+        store_truth(truth, truth_path(self._dataroot, scene, token), lidar_mask)
+        if isinstance(truth, OccupancyTruth) and openocc.fits_openocc(truth):
+            path = truth_path(self._dataroot, scene, token, openocc.FOLDER)
+            path.parent.mkdir(parents=True)
+            openocc.write_openocc(path, truth)
 
     def _assign_to(self, sample: Row) -> None:
         """Data belongs to the sample that follows it, or to the last one."""

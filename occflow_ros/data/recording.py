@@ -24,7 +24,7 @@ from typing import Any, TextIO
 import yaml
 
 from occflow_ros.data import parsing
-from occflow_ros.data.drive import Box, Camera, CameraSet, Drive, OccupancyTruth, SensorFile
+from occflow_ros.data.drive import Box, Camera, CameraSet, Drive, SensorFile
 from occflow_ros.data.drive_writer import (
     Capture,
     CapturedSet,
@@ -136,7 +136,7 @@ class RecordingWriter:
             images={name: self._image(name, image) for name, image in captured.images.items()},
             lidar=None if captured.lidar is None else self._lidar(captured.lidar),
             boxes=None if captured.boxes is None else self._boxes(captured.boxes),
-            occupancy=None if captured.occupancy is None else self._truth(captured.occupancy),
+            occupancy=self._truth(captured),
         )
         print(record.model_dump_json(exclude_none=True), file=self._lines)
         self._count += 1
@@ -155,9 +155,11 @@ class RecordingWriter:
         path.write_text(json.dumps([BoxRecord.of(box).model_dump(mode="json") for box in boxes]))
         return self._relative(path)
 
-    def _truth(self, truth: OccupancyTruth | Path) -> str:
+    def _truth(self, captured: CapturedSet) -> str | None:
+        if captured.occupancy is None:
+            return None
         path = self._new_file("occupancy", ".npz")
-        store_truth(truth, path)
+        store_truth(captured.occupancy, path, captured.lidar_mask)
         return self._relative(path)
 
     def _file_record(self, path: Path, capture: Capture) -> FileRecord:

@@ -2,37 +2,54 @@
 
 Keys: `semantics` (X, Y, Z) uint8 in the numbers of `occflow_ros.data.classes`, `flow` (X, Y, Z, 2)
 float, velocity in m/s along ego x and y, `mask_camera` (X, Y, Z), non-zero where a camera sees the
-voxel. `lower_m` and `upper_m` (3,) give the box; files without them are on the box of Occ3D.
+voxel, in some files `mask_lidar` (X, Y, Z), the same for LiDAR. `lower_m` and `upper_m` (3,) give
+the box; files without them are on the box of Occ3D. Files of OpenOcc have `semantics` in its own
+numbers (`occflow_ros.data.openocc`) and `flow` alone, by which they are known.
 """
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from occflow_ros.data import openocc
 from occflow_ros.data.drive import OccupancyTruth
 from occflow_ros.errors import DataError
+
+Mask = npt.NDArray[np.bool_]
 
 _CORNERS = ("lower_m", "upper_m")
 
 
-def write_truth(path: Path, truth: OccupancyTruth) -> None:
-    """Write one file; velocities are kept as float16, as OpenOcc has them."""
+def write_truth(
+    file: Path | BinaryIO, truth: OccupancyTruth, mask_lidar: Mask | None = None
+) -> None:
+    """Write one file; velocities are kept as float16, as OpenOcc has them.
+
+    Args:
+        file: its path, or an open file.
+        truth: what it holds.
+        mask_lidar: (X, Y, Z) voxels that LiDAR knows, left out where there is none.
+    """
+    masks: dict[str, Any] = {"mask_camera": truth.observed}
+    if mask_lidar is not None:
+        masks["mask_lidar"] = mask_lidar
     np.savez_compressed(
-        path,
+        file,
         semantics=truth.semantics,
         flow=truth.velocity_mps.astype(np.float16),
-        mask_camera=truth.observed,
+        **masks,
         lower_m=np.array(truth.lower_m),
         upper_m=np.array(truth.upper_m),
     )
 
 
 def read_truth(path: Path) -> OccupancyTruth:
-    """Read one file.
+    """Read one file; classes are in the numbers of `occflow_ros.data.classes`, whoever made it.
 
     Without `mask_camera` every voxel counts as observed; without `flow` (Occ3D has none) all
     velocities are NaN, which is to say unknown.
@@ -43,19 +60,26 @@ def read_truth(path: Path) -> OccupancyTruth:
     arrays = _load(path)
     if "semantics" not in arrays:
         raise DataError(f"{path}: expected the key semantics, got {sorted(arrays)}")
-    shape = arrays["semantics"].shape
+    semantics = arrays["semantics"]
+    shape = semantics.shape
     flow = arrays.get("flow", np.full((*shape, 2), np.nan))
     observed = arrays.get("mask_camera", np.ones(shape))
     try:
         box = {name: _corner(name, arrays[name]) for name in _CORNERS if name in arrays}
         return OccupancyTruth(
-            semantics=arrays["semantics"],
+            semantics=openocc.from_openocc(semantics) if set(arrays) == openocc.KEYS else semantics,
             velocity_mps=flow.astype(np.float32),
             observed=observed.astype(bool),
             **box,
         )
     except ValueError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def read_lidar_mask(path: Path) -> Mask | None:
+    """The `mask_lidar` (X, Y, Z) of one file, None where it has none; raises DataError."""
+    mask = _load(path).get("mask_lidar")
+    return None if mask is None else mask.astype(bool)
 
 
 def _load(path: Path) -> dict[str, npt.NDArray]:

@@ -1,4 +1,4 @@
-"""What the node said during a run, read from the recorded bag with `rosbags` alone."""
+"""What the node said during a run, read from the recorded bag."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag2 import ReaderError
-
+from occflow_ros.data.recorded_predictions import PREDICTION_TYPE, open_bag, scene_of, stamp_ns
 from occflow_ros.data.scene import VoxelScene
-from occflow_ros.errors import DataError
-from occflow_ros.structures import VoxelGrid
 
-PREDICTION_TYPE = "occflow_ros/msg/OccupancyFlow"
 DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
 PROCESSED = "processed"
 _FRAME_STATUS = ": frame"
@@ -68,40 +62,17 @@ def read_bag(path: Path) -> BagContents:
     """
     predictions: dict[int, VoxelScene] = {}
     reports: list[SetReport] = []
-    try:
-        with AnyReader([path]) as reader:
-            for connection, _, data in reader.messages():
-                if connection.msgtype == PREDICTION_TYPE:
-                    message: Any = reader.deserialize(data, connection.msgtype)
-                    predictions[stamp_ns(message.header)] = scene_of(message)
-                elif connection.msgtype == DIAGNOSTICS_TYPE:
-                    message = reader.deserialize(data, connection.msgtype)
-                    reports += [_report(s) for s in message.status if _is_frame(s)]
-            messages = {topic: info.msgcount for topic, info in reader.topics.items()}
-            duration_s = reader.duration * 1e-9
-    except (AnyReaderError, ReaderError, OSError) as error:
-        raise DataError(f"{path}: expected a readable rosbag2 folder: {error}") from None
+    with open_bag(path) as reader:
+        for connection, _, data in reader.messages():
+            if connection.msgtype == PREDICTION_TYPE:
+                message: Any = reader.deserialize(data, connection.msgtype)
+                predictions[stamp_ns(message.header)] = scene_of(message)
+            elif connection.msgtype == DIAGNOSTICS_TYPE:
+                message = reader.deserialize(data, connection.msgtype)
+                reports += [_report(s) for s in message.status if _is_frame(s)]
+        messages = {topic: info.msgcount for topic, info in reader.topics.items()}
+        duration_s = reader.duration * 1e-9
     return BagContents(predictions, tuple(reports), messages, duration_s)
-
-
-def scene_of(message: Any) -> VoxelScene:
-    """A decoded `OccupancyFlow` message as dense volumes; unknown velocities become zero."""
-    shape = tuple(int(count) for count in message.shape)
-    lower = np.array((message.origin.x, message.origin.y, message.origin.z))
-    size = np.array((message.voxel_size.x, message.voxel_size.y, message.voxel_size.z))
-    grid = VoxelGrid(_three(lower), _three(lower + size * shape), (shape[0], shape[1], shape[2]))
-    occupied = np.zeros(grid.num_voxels, dtype=bool)
-    occupied[message.index] = True
-    velocity = np.zeros((grid.num_voxels, 2), dtype=np.float32)
-    raw = np.stack((message.velocity_x, message.velocity_y), axis=-1)  # (M, 2)
-    known = raw != message.VELOCITY_UNKNOWN
-    velocity[message.index] = np.where(known, raw * np.float32(message.VELOCITY_SCALE), 0.0)
-    return VoxelScene(grid, occupied.reshape(shape), velocity.reshape(*shape, 2))
-
-
-def stamp_ns(header: Any) -> int:
-    """Nanoseconds of a decoded `std_msgs/Header`."""
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
 
 
 def _is_frame(status: Any) -> bool:
@@ -122,8 +93,3 @@ def _report(status: Any) -> SetReport:
             if key.endswith(_STAGE_SUFFIX)
         },
     )
-
-
-def _three(values: np.ndarray) -> tuple[float, float, float]:
-    x, y, z = (float(value) for value in values)
-    return x, y, z

@@ -10,10 +10,10 @@ from operator import add
 from occflow_ros.data.drive import Drive
 from occflow_ros.data.scene import VoxelScene, truth_scene
 from occflow_ros.demo.accounting import SetOutcome
-from occflow_ros.demo.accuracy import against_lidar, load_lidar
 from occflow_ros.demo.bag import BagContents
 from occflow_ros.geometry.se3 import Array
 from occflow_ros.metrics.accuracy import Accuracy, against_truth, load_truth, sensor_positions
+from occflow_ros.metrics.lidar_accuracy import against_lidar, load_lidar
 
 
 @dataclass(frozen=True, slots=True)

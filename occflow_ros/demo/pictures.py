@@ -11,25 +11,18 @@ import numpy as np
 from tqdm import tqdm
 
 from occflow_ros.data.drive import Drive
-from occflow_ros.data.sensors import load_view
 from occflow_ros.demo.evaluation import EvaluatedSet
 from occflow_ros.demo.report import Picture
 from occflow_ros.geometry.camera import Image
 from occflow_ros.output import write_bytes
 from occflow_ros.viz.animation import can_animate, write_animation
-from occflow_ros.viz.figure import Caption, draw_figure
-from occflow_ros.viz.mosaic import camera_directions
+from occflow_ros.viz.canvas import jpeg
+from occflow_ros.viz.figure import Caption, draw_set
 
 T = TypeVar("T")
 
 MAX_PICTURES = 60
 _ANIMATION_SCALE = 0.75
-_JPEG_QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 90)
-_FULL_COLOR = (
-    (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
-    if hasattr(cv2, "IMWRITE_JPEG_SAMPLING_FACTOR")  # OpenCV 4.7 and later
-    else ()
-)
 
 
 def draw_pictures(
@@ -50,9 +43,15 @@ def draw_pictures(
     (folder / "pictures").mkdir()
     pictures, small = [], []
     for one in tqdm(spread(evaluated, MAX_PICTURES), desc="pictures", unit="picture"):
-        figure = _figure(drive, one, weights_note)
+        figure = draw_set(
+            drive,
+            one.outcome.camera_set,
+            one.prediction,
+            one.reference,
+            _caption(drive, one, weights_note),
+        )
         path = folder / "pictures" / f"set_{one.number:04d}.jpg"
-        _write_jpeg(path, figure)
+        write_bytes(path, jpeg(figure))
         pictures.append(Picture(path, _caption(drive, one).title))
         small.append(_scaled(figure, _ANIMATION_SCALE))
     return pictures, _animate(folder / "animation.webp", small, drive)
@@ -63,16 +62,6 @@ def spread(items: Sequence[T], count: int) -> list[T]:
     if len(items) <= count:
         return list(items)
     return [items[index] for index in np.linspace(0, len(items) - 1, count).round().astype(int)]
-
-
-def _figure(drive: Drive, one: EvaluatedSet, weights_note: str) -> Image:
-    files = one.outcome.camera_set.images
-    images = {name: load_view(drive.cameras[name], file).image for name, file in files.items()}
-    directions = camera_directions(
-        {name: camera.base_T_camera for name, camera in drive.cameras.items()}
-    )
-    caption = _caption(drive, one, weights_note)
-    return draw_figure(images, directions, one.prediction, one.reference, caption)
 
 
 _REFERENCES = {
@@ -102,8 +91,3 @@ def _animate(path: Path, images: Sequence[Image], drive: Drive) -> Picture | Non
 def _scaled(image: Image, factor: float) -> Image:
     small = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     return np.asarray(small, dtype=np.uint8)
-
-
-def _write_jpeg(path: Path, image: Image) -> None:
-    _, data = cv2.imencode(".jpg", image[..., ::-1], (*_JPEG_QUALITY, *_FULL_COLOR))
-    write_bytes(path, data.tobytes())

@@ -14,20 +14,15 @@ from occflow_ros.cues.images import image_of
 from occflow_ros.cues.truth import TruthFiles
 from occflow_ros.data.drive import CameraSet, Drive
 from occflow_ros.data.sensors import read_lidar
+from occflow_ros.engine.prediction import Prediction
+from occflow_ros.engine.view import FAR_M, NEAR_M
 from occflow_ros.geometry import se3
 from occflow_ros.geometry.camera import pixel_rays, project
-from occflow_ros.metrics.depth import MAX_DEPTH_M, DepthErrors, depth_errors
-from occflow_ros.rendering.field import volume_field
-from occflow_ros.rendering.rays import Rays, camera_rays, clip_to_grid
-from occflow_ros.rendering.renderer import render
-from occflow_ros.structures import OccupancyFlow
+from occflow_ros.metrics.accumulator import Accumulator
+from occflow_ros.metrics.depth import DepthErrors, depth_errors
+from occflow_ros.rendering.rays import Rays, camera_rays
 
-NEAR_M = 0.5
-FAR_M = MAX_DEPTH_M
-N_SAMPLES = 128
 PIXEL_STRIDE = 4
-
-_SAMPLES_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +39,14 @@ class DepthTruth:
     depth_m: npt.NDArray[np.floating]
     odom_T_camera: se3.Array
 
+    def rays(self, odom_T_base: se3.Array) -> Rays:
+        """Rays of the pixels in the ego frame with this pose."""
+        base_T_camera = torch.from_numpy(se3.inverse(odom_T_base) @ self.odom_T_camera)
+        return camera_rays(self.directions, base_T_camera, NEAR_M, FAR_M)
+
 
 @dataclass(frozen=True, slots=True)
-class DepthAccuracy:
+class DepthAccuracy(Accumulator):
     """Rendered depth against the truth, beside that of an endless flat ground.
 
     Args:
@@ -57,76 +57,23 @@ class DepthAccuracy:
     prediction: DepthErrors = DepthErrors()
     flat_ground: DepthErrors = DepthErrors()
 
-    def __add__(self, other: DepthAccuracy) -> DepthAccuracy:
-        return DepthAccuracy(
-            self.prediction + other.prediction, self.flat_ground + other.flat_ground
-        )
 
-
-def depth_accuracy(
-    flow: OccupancyFlow, odom_T_base: se3.Array, truth: DepthTruth, sharpness_per_m: float
-) -> DepthAccuracy:
-    """Depth of one camera.
-
-    Args:
-        flow: the prediction.
-        odom_T_base: (4, 4) pose of its ego frame.
-        truth: pixels to compare.
-        sharpness_per_m: ξ of equation 13.
-    """
-    base_T_camera = torch.from_numpy(se3.inverse(odom_T_base) @ truth.odom_T_camera)
-    rays = camera_rays(truth.directions, base_T_camera, NEAR_M, FAR_M)
+def depth_accuracy(prediction: Prediction, truth: DepthTruth) -> DepthAccuracy:
+    """Depth of one camera."""
+    rays = truth.rays(prediction.odom_T_base)
+    range_m = prediction.view(rays).range_m
     return DepthAccuracy(
-        prediction=depth_errors(rendered_depth_m(flow, rays, sharpness_per_m), truth.depth_m),
+        prediction=depth_errors(depth_along_axis_m(range_m, rays), truth.depth_m),
         flat_ground=depth_errors(flat_ground_depth_m(rays), truth.depth_m),
     )
 
 
-def rendered_depth_m(
-    flow: OccupancyFlow, rays: Rays, sharpness_per_m: float
-) -> npt.NDArray[np.float32]:
-    """Depth (R,) along the optical axis of what camera rays see.
-
-    As in training, rays end where they leave the grid: what lies beyond it counts as seen there.
-    """
-    range_m, _ = rendered_ranges(flow, rays, sharpness_per_m, with_flow=False)
-    return (_cosine(rays) * range_m).float().numpy()
-
-
-def rendered_ranges(
-    flow: OccupancyFlow, rays: Rays, sharpness_per_m: float, *, with_flow: bool
-) -> tuple[Tensor, Tensor | None]:
-    """Where rays end, Σ w t, and how what they see there moves.
-
-    A ray that misses the grid ends at the far end.
-
-    Returns:
-        range (R,) and, where wanted, displacement over one interval Σ w f (R, 2), on the CPU.
-    """
-    device = flow.sdf_m.device
-    origins_m, directions = rays.origins_m.float().to(device), rays.directions.float().to(device)
-    near_m = torch.full_like(directions[:, 0], NEAR_M)
-    inside = clip_to_grid(
-        Rays(origins_m, directions, near_m, torch.full_like(near_m, FAR_M)), flow.grid
-    )
-    with torch.inference_mode():
-        view = render(
-            volume_field(flow.grid, flow.sdf_m.float(), flow.flow_m.float() if with_flow else None),
-            inside,
-            sharpness_per_m,
-            n_samples=N_SAMPLES,
-            max_samples_at_once=_SAMPLES_AT_ONCE,
-            closed=True,
-        )
-    range_m = torch.where(inside.is_empty, FAR_M, view.range_m)
-    return range_m.cpu(), None if view.flow_m is None else view.flow_m.cpu()
-
-
-def flat_ground_depth_m(rays: Rays) -> npt.NDArray[np.float32]:
-    """Depth (R,) at which camera rays meet the plane z = 0, at the far end where they do not."""
+def flat_ground_depth_m(rays: Rays, ground_z_m: float = 0.0) -> npt.NDArray[np.float32]:
+    """Depth (R,) at which camera rays meet the ground, at the far end where they do not."""
     down = -rays.directions[:, 2]
-    range_m = torch.where(down > 0, rays.origins_m[:, 2] / down, FAR_M).clamp(NEAR_M, FAR_M)
-    return (_cosine(rays) * range_m).float().numpy()
+    height_m = rays.origins_m[:, 2] - ground_z_m
+    range_m = torch.where(down > 0, height_m / down, FAR_M).clamp(NEAR_M, FAR_M)
+    return depth_along_axis_m(range_m, rays)
 
 
 def exact_depths(drive: Drive, number: int, files: TruthFiles) -> Iterator[DepthTruth]:
@@ -154,11 +101,17 @@ def exact_depths(drive: Drive, number: int, files: TruthFiles) -> Iterator[Depth
         yield DepthTruth(directions.flatten(0, 1), depth_m.ravel(), pose)
 
 
-def lidar_depths(drive: Drive, camera_set: CameraSet) -> Iterator[DepthTruth]:
+def lidar_depths(drive: Drive, camera_set: CameraSet, block_px: int = 1) -> Iterator[DepthTruth]:
     """Depth of the LiDAR points that lie in each image of a set, where it has a sweep.
 
-    Points are moved by what the ego drove between sweep and image; what moves by itself is not.
-    Points that the camera cannot see past something nearer are not left out.
+    Points are moved by what the ego drove between sweep and image; what moves by itself is not. Of
+    the points of a block of pixels the nearest one counts; others that the camera cannot see past
+    something nearer are not left out.
+
+    Args:
+        drive: whose set it is.
+        camera_set: the set.
+        block_px: side of the blocks; 2 gives the paper's resolution of 1:2.
 
     Raises:
         DataError: where the sweep cannot be read.
@@ -175,9 +128,20 @@ def lidar_depths(drive: Drive, camera_set: CameraSet) -> Iterator[DepthTruth]:
         pixels, in_front = project(torch.from_numpy(camera.K), points)
         size = pixels.new_tensor((camera.width_px, camera.height_px))
         visible = in_front & ((pixels >= -0.5) & (pixels < size - 0.5)).all(dim=-1)
-        yield DepthTruth(points[visible], points[visible, 2].numpy(), odom_T_camera)
+        kept = _nearest_of_blocks(pixels[visible], points[visible, 2], block_px)
+        points = points[visible][kept]
+        yield DepthTruth(points, points[:, 2].numpy(), odom_T_camera)
 
 
-def _cosine(rays: Rays) -> Tensor:
+def _nearest_of_blocks(pixels: Tensor, depth_m: Tensor, block_px: int) -> Tensor:
+    """Indices of the nearest of the pixels (P, 2) in each block, in the order they came."""
+    by_depth = depth_m.argsort(stable=True)
+    blocks = ((pixels[by_depth] + 0.5) / block_px).floor().long().numpy()
+    _, first = np.unique(blocks, axis=0, return_index=True)
+    return by_depth[torch.from_numpy(first)].sort().values
+
+
+def depth_along_axis_m(range_m: Tensor, rays: Rays) -> npt.NDArray[np.float32]:
+    """Depth (R,) of camera rays that end at these ranges (R,)."""
     assert rays.axis_cosine is not None
-    return rays.axis_cosine
+    return (rays.axis_cosine * range_m).float().numpy()

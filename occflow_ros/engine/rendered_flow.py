@@ -14,7 +14,9 @@ from occflow_ros.cues.images import CameraImage, image_of
 from occflow_ros.cues.truth import TruthFiles
 from occflow_ros.data.classes import MOVABLE
 from occflow_ros.data.drive import Drive
-from occflow_ros.engine.rendered_depth import FAR_M, NEAR_M, PIXEL_STRIDE, rendered_ranges
+from occflow_ros.engine.prediction import Prediction
+from occflow_ros.engine.rendered_depth import PIXEL_STRIDE
+from occflow_ros.engine.view import FAR_M, NEAR_M
 from occflow_ros.geometry import se3
 from occflow_ros.geometry.camera import ImageFit, project
 from occflow_ros.metrics.scene_flow import (
@@ -24,7 +26,6 @@ from occflow_ros.metrics.scene_flow import (
     scene_flow_errors,
 )
 from occflow_ros.rendering.rays import Rays, camera_rays
-from occflow_ros.structures import OccupancyFlow
 
 MOVING_PX = 1.0
 """Exact optical flow of what moves differs by more from that of a world that stands still."""
@@ -81,7 +82,7 @@ class SceneFlowTruth:
 
 
 def scene_flow_truths(
-    drive: Drive, number: int, files: TruthFiles, image_hw_px: tuple[int, int]
+    drive: Drive, number: int, files: TruthFiles, image_hw_px: tuple[int, int] | None
 ) -> Iterator[SceneFlowTruth]:
     """Every 4th row and column of each image of a set that has a next one.
 
@@ -89,7 +90,8 @@ def scene_flow_truths(
         drive: whose set it is.
         number: of the set in the drive.
         files: with the truth of its images.
-        image_hw_px: size of the network's images; what it does not see is not compared.
+        image_hw_px: size of the network's images; what it does not see is not compared. None:
+            flow is measured in the images as they are.
 
     Raises:
         DataError: where a file is missing or damaged.
@@ -97,32 +99,29 @@ def scene_flow_truths(
     for name in drive.cameras:
         image, following = image_of(drive, number, name), image_of(drive, number + 1, name)
         if image is not None and following is not None:
-            yield _truth(image, following, files, ImageFit(image.size_hw_px, image_hw_px))
+            size_hw_px = image_hw_px or image.size_hw_px
+            yield _truth(image, following, files, ImageFit(image.size_hw_px, size_hw_px))
 
 
-def scene_flow_accuracy(
-    flow: OccupancyFlow, odom_T_base: se3.Array, truth: SceneFlowTruth, sharpness_per_m: float
-) -> SceneFlowErrors:
-    """Of one camera: equation 14 for depth and motion, equation 9 for what they look like.
+def scene_flow_accuracy(prediction: Prediction, truth: SceneFlowTruth) -> SceneFlowErrors:
+    """Of one camera: where rays end and how that moves, and what it looks like (equation 9).
 
-    A ray ends at p = o + (Σ w t + (1 − Σ w) · far) · d, moves by Σ w f, at constant velocity until
-    the next image is taken, and appears there.
+    What a ray ends at moves at constant velocity until the next image is taken, and appears there.
 
     Args:
-        flow: the prediction.
-        odom_T_base: (4, 4) pose of its ego frame.
+        prediction: of the set.
         truth: pixels to compare.
-        sharpness_per_m: ξ of equation 13.
     """
-    rays = truth.rays(odom_T_base)
+    rays = truth.rays(prediction.odom_T_base)
     assert rays.axis_cosine is not None
-    range_m, motion_m = rendered_ranges(flow, rays, sharpness_per_m, with_flow=True)
-    assert motion_m is not None
+    seen = prediction.view(rays)
+    range_m = seen.range_m
     points_m = rays.points_m(range_m.double().unsqueeze(1)).squeeze(1)  # (P, 3)
-    points_m[:, :2] += motion_m.double() * (truth.elapsed_s / flow.interval_s)
+    points_m[:, :2] += seen.velocity_mps.double() * truth.elapsed_s
     return scene_flow_errors(
         PixelScenes(
-            (rays.axis_cosine * range_m).numpy(), truth.optical_flow_px(points_m, odom_T_base)
+            (rays.axis_cosine * range_m).numpy(),
+            truth.optical_flow_px(points_m, prediction.odom_T_base),
         ),
         truth.scenes,
         fx_px=float(truth.K[0, 0]),

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import Any
 
 import numpy as np
 
 from occflow_ros.cues.truth import TruthFiles
 from occflow_ros.data.drive import CameraSet, Drive
-from occflow_ros.data.scene import VoxelScene
 from occflow_ros.data.sensors import load_frame
+from occflow_ros.engine.prediction import Prediction
 from occflow_ros.engine.rendered_depth import (
     DepthAccuracy,
-    DepthTruth,
     depth_accuracy,
     exact_depths,
     lidar_depths,
@@ -24,15 +23,15 @@ from occflow_ros.engine.rendered_depth import (
 from occflow_ros.engine.rendered_flow import scene_flow_accuracy, scene_flow_truths
 from occflow_ros.engine.streaming import OccupancyStream
 from occflow_ros.geometry.se3 import Array
+from occflow_ros.metrics.accumulator import Accumulator
 from occflow_ros.metrics.accuracy import Accuracy, against_truth, load_truth, sensor_positions
 from occflow_ros.metrics.accuracy_table import HEADER, Row, accuracy_numbers, accuracy_rows
 from occflow_ros.metrics.scene_flow import SceneFlowErrors
-from occflow_ros.structures import Frame, OccupancyFlow
 from occflow_ros.table import Table, number
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
+class Scores(Accumulator):
     """What predictions are worth, for one set or summed over several.
 
     Args:
@@ -48,15 +47,6 @@ class Scores:
     accuracy: Accuracy = Accuracy()
     depth: DepthAccuracy = DepthAccuracy()
     scene_flow: SceneFlowErrors = SceneFlowErrors()
-
-    def __add__(self, other: Scores) -> Scores:
-        return Scores(
-            sets=self.sets + other.sets,
-            skipped=self.skipped + other.skipped,
-            accuracy=self.accuracy + other.accuracy,
-            depth=self.depth + other.depth,
-            scene_flow=self.scene_flow + other.scene_flow,
-        )
 
     def numbers(self) -> dict[str, float]:
         """All numbers by name, for logs; NaN where nothing was compared."""
@@ -75,10 +65,6 @@ class Scores:
             "flat_ground_depth_delta1": flat.delta[0],
             **self.scene_flow.numbers(),
         }
-
-    def counts(self) -> dict[str, Any]:
-        """The sums behind the numbers, as plain values."""
-        return asdict(self)
 
     def table(self) -> Table:
         """Prediction beside the trivial answers."""
@@ -127,32 +113,79 @@ def validate(
         raise ValueError(f"every: expected a positive number, got {every}")
     chosen = _within(drive, sets)
     compared = chosen[every - 1 :: every]
-    stream.reset(f"validation on {drive.name}")
-    reference = next(iter(drive.cameras))
     positions = sensor_positions(drive)
     total = Scores()
-    for index in range(max(0, chosen.start - lead_in), chosen.stop):
-        camera_set = drive.sets[index]
-        if reference not in camera_set.images:
-            total += Scores(skipped=int(index in chosen))
-            continue
-        frame = load_frame(drive, camera_set, image_hw_px, reference)
-        flow = stream.step(frame)
-        if index in compared:
-            total += Scores(
-                sets=1,
-                accuracy=_accuracy(flow, camera_set, positions),
-                depth=_depth(flow, frame, _depths(drive, index, truth_files), sharpness_per_m),
-                scene_flow=_scene_flow(flow, frame, drive, index, truth_files, sharpness_per_m),
-            )
+    for index, prediction in predictions(
+        stream, drive, image_hw_px, sharpness_per_m, chosen, lead_in
+    ):
+        if prediction is None:
+            total += Scores(skipped=1)
+        elif index in compared:
+            total += score_set(prediction, drive, index, positions, truth_files, image_hw_px)
     return total
 
 
-def scene_of(flow: OccupancyFlow) -> VoxelScene:
-    """A prediction as occupied voxels; velocity is zero in the others."""
-    occupied = flow.occupied
-    velocity_mps = flow.velocity_mps.float() * occupied.unsqueeze(-1)
-    return VoxelScene(flow.grid, occupied.cpu().numpy(), velocity_mps.cpu().numpy())
+def predictions(
+    stream: OccupancyStream,
+    drive: Drive,
+    image_hw_px: tuple[int, int],
+    sharpness_per_m: float,
+    sets: range,
+    lead_in: int,
+) -> Iterator[tuple[int, Prediction | None]]:
+    """What the stream says of each set, None where it lacks the reference camera's image.
+
+    Arguments are those of `validate`. Raises DataError where an image cannot be read.
+    """
+    stream.reset(f"evaluation on {drive.name}")
+    reference = next(iter(drive.cameras))
+    before = [index for index in range(sets.start) if reference in drive.sets[index].images]
+    for index in (*deque(before, maxlen=lead_in), *sets):
+        camera_set = drive.sets[index]
+        prediction = None
+        if reference in camera_set.images:
+            frame = load_frame(drive, camera_set, image_hw_px, reference)
+            pose: Array = frame.odom_T_base.numpy().astype(np.float64)
+            prediction = Prediction.of_fields(stream.step(frame), pose, sharpness_per_m)
+        if index in sets:
+            yield index, prediction
+
+
+def score_set(
+    prediction: Prediction,
+    drive: Drive,
+    index: int,
+    positions_odom_m: Array,
+    truth_files: TruthFiles | None,
+    image_hw_px: tuple[int, int] | None = None,
+) -> Scores:
+    """All that is known about one set.
+
+    Args:
+        prediction: of the set.
+        drive: whose set it is.
+        index: of the set in the drive.
+        positions_odom_m: (N, 3) from `sensor_positions`.
+        truth_files: as `validate` takes them.
+        image_hw_px: as `scene_flow_truths` takes it.
+
+    Raises:
+        DataError: where a sweep or a truth cannot be read.
+    """
+    depths = (
+        lidar_depths(drive, drive.sets[index])
+        if truth_files is None
+        else exact_depths(drive, index, truth_files)
+    )
+    flows = () if truth_files is None else scene_flow_truths(drive, index, truth_files, image_hw_px)
+    return Scores(
+        sets=1,
+        accuracy=_accuracy(prediction, drive.sets[index], positions_odom_m),
+        depth=reduce(add, (depth_accuracy(prediction, one) for one in depths), DepthAccuracy()),
+        scene_flow=reduce(
+            add, (scene_flow_accuracy(prediction, one) for one in flows), SceneFlowErrors()
+        ),
+    )
 
 
 def _within(drive: Drive, sets: range | None) -> range:
@@ -164,42 +197,11 @@ def _within(drive: Drive, sets: range | None) -> range:
     return sets
 
 
-def _accuracy(flow: OccupancyFlow, camera_set: CameraSet, positions_odom_m: Array) -> Accuracy:
-    truth = load_truth(camera_set, flow.grid)
+def _accuracy(prediction: Prediction, camera_set: CameraSet, positions_odom_m: Array) -> Accuracy:
+    truth = load_truth(camera_set, prediction.scene.grid)
     if truth is None:
         return Accuracy()
-    return against_truth(scene_of(flow), truth, camera_set.odom_T_base, positions_odom_m)
-
-
-def _depths(drive: Drive, index: int, files: TruthFiles | None) -> Iterator[DepthTruth]:
-    if files is None:
-        return lidar_depths(drive, drive.sets[index])
-    return exact_depths(drive, index, files)
-
-
-def _depth(
-    flow: OccupancyFlow, frame: Frame, truths: Iterator[DepthTruth], sharpness_per_m: float
-) -> DepthAccuracy:
-    pose: Array = frame.odom_T_base.numpy().astype(np.float64)
-    each = (depth_accuracy(flow, pose, truth, sharpness_per_m) for truth in truths)
-    return reduce(add, each, DepthAccuracy())
-
-
-def _scene_flow(
-    flow: OccupancyFlow,
-    frame: Frame,
-    drive: Drive,
-    index: int,
-    files: TruthFiles | None,
-    sharpness_per_m: float,
-) -> SceneFlowErrors:
-    if files is None:
-        return SceneFlowErrors()
-    pose: Array = frame.odom_T_base.numpy().astype(np.float64)
-    hw_px = (frame.images.shape[-2], frame.images.shape[-1])
-    truths = scene_flow_truths(drive, index, files, hw_px)
-    each = (scene_flow_accuracy(flow, pose, truth, sharpness_per_m) for truth in truths)
-    return reduce(add, each, SceneFlowErrors())
+    return against_truth(prediction.scene, truth, camera_set.odom_T_base, positions_odom_m)
 
 
 def _depth_rows(depth: DepthAccuracy) -> tuple[Row, ...]:

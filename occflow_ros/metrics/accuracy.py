@@ -14,11 +14,13 @@ from occflow_ros.data.drive import CameraSet, Drive, OccupancyTruth
 from occflow_ros.data.scene import MOVING_MPS, VoxelScene
 from occflow_ros.data.truth import read_truth
 from occflow_ros.geometry import se3
+from occflow_ros.metrics.accumulator import Accumulator
 from occflow_ros.metrics.coarsen import truth_on_grid
+from occflow_ros.metrics.ray_ends import at_hits
 from occflow_ros.metrics.ray_iou import RayCounts, count_rays, ray_origins, ray_set, within
 from occflow_ros.metrics.velocity import TRUE_POSITIVE_M, VelocityError, velocity_error
 from occflow_ros.metrics.voxel_iou import OccupancyCounts, count_occupancy
-from occflow_ros.ops.voxel_raycast import RayHits, cast_rays
+from occflow_ros.ops.voxel_raycast import cast_rays
 from occflow_ros.structures import VoxelGrid
 
 
@@ -36,7 +38,7 @@ class SetTruth:
 
 
 @dataclass(frozen=True, slots=True)
-class RayAccuracy:
+class RayAccuracy(Accumulator):
     """Along the rays of RayIoU, whatever the class; the truth is on its own, finer grid.
 
     Args:
@@ -55,19 +57,9 @@ class RayAccuracy:
     velocity: VelocityError = VelocityError()
     zero_velocity: VelocityError = VelocityError()
 
-    def __add__(self, other: RayAccuracy) -> RayAccuracy:
-        return RayAccuracy(
-            all_rays=self.all_rays + other.all_rays,
-            all_rays_flat=self.all_rays_flat + other.all_rays_flat,
-            objects=self.objects + other.objects,
-            objects_flat=self.objects_flat + other.objects_flat,
-            velocity=self.velocity + other.velocity,
-            zero_velocity=self.zero_velocity + other.zero_velocity,
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class Accuracy:
+class Accuracy(Accumulator):
     """Prediction against truth, for one set or summed over several.
 
     Args:
@@ -89,20 +81,6 @@ class Accuracy:
     zero_velocity: VelocityError = VelocityError()
     standing: VelocityError = VelocityError()
     rays: RayAccuracy = RayAccuracy()
-
-    def __add__(self, other: Accuracy) -> Accuracy:
-        if self.against != other.against:
-            raise ValueError(f"expected accuracy against {self.against}, got {other.against}")
-        return Accuracy(
-            against=self.against,
-            sets=self.sets + other.sets,
-            occupancy=self.occupancy + other.occupancy,
-            flat_ground=self.flat_ground + other.flat_ground,
-            velocity=self.velocity + other.velocity,
-            zero_velocity=self.zero_velocity + other.zero_velocity,
-            standing=self.standing + other.standing,
-            rays=self.rays + other.rays,
-        )
 
 
 def load_truth(camera_set: CameraSet, grid: VoxelGrid) -> SetTruth | None:
@@ -180,8 +158,8 @@ def along_rays(
     true = cast_rays(truth.semantics != FREE, truth.grid, *rays)
     found = cast_rays(prediction.occupied, prediction.grid, *rays)
     flat = cast_rays(flat_ground(prediction.grid), prediction.grid, *rays)
-    is_object = ~np.isin(_at(truth.semantics, true, FREE), GROUND)
-    true_mps = _at(truth.velocity_mps, true, 0.0)
+    is_object = ~np.isin(at_hits(truth.semantics, true, FREE), GROUND)
+    true_mps = at_hits(truth.velocity_mps, true, 0.0)
     moving = np.linalg.norm(true_mps, axis=-1) > MOVING_MPS
     met = moving & within(true.distance_m, found.distance_m, TRUE_POSITIVE_M)
     return RayAccuracy(
@@ -189,21 +167,20 @@ def along_rays(
         all_rays_flat=count_rays(true.distance_m, flat.distance_m),
         objects=count_rays(true.distance_m, found.distance_m, is_object),
         objects_flat=count_rays(true.distance_m, flat.distance_m, is_object),
-        velocity=velocity_error(_at(prediction.velocity_mps, found, 0.0), true_mps, met),
+        velocity=velocity_error(at_hits(prediction.velocity_mps, found, 0.0), true_mps, met),
         zero_velocity=velocity_error(np.zeros_like(true_mps), true_mps, met),
     )
 
 
-def flat_ground(grid: VoxelGrid) -> npt.NDArray[np.bool_]:
-    """(X, Y, Z) occupied only in the layer that holds the height of the ego origin."""
+def flat_ground(grid: VoxelGrid, ground_z_m: float = 0.0) -> npt.NDArray[np.bool_]:
+    """(X, Y, Z) occupied only in the layer that holds the height of the ground."""
     occupied = np.zeros(grid.shape, dtype=bool)
-    index, _ = grid.index_of(torch.zeros(3))
+    index, _ = grid.index_of(torch.tensor((0.0, 0.0, ground_z_m)))
     occupied[:, :, int(index[2])] = True
     return occupied
 
 
-def _at(volume: npt.NDArray, hits: RayHits, elsewhere: float) -> npt.NDArray:
-    """Values (R, ...) of a volume (X, Y, Z, ...) at the voxels hit, `elsewhere` without a hit."""
-    values = volume.reshape(-1, *volume.shape[3:])[hits.index]  # (R, ...)
-    values[hits.index < 0] = elsewhere
-    return values
+def flat_scene(grid: VoxelGrid, ground_z_m: float) -> VoxelScene:
+    """`flat_ground`, standing."""
+    standing = np.zeros((*grid.shape, 2), np.float32)
+    return VoxelScene(grid, flat_ground(grid, ground_z_m), standing)

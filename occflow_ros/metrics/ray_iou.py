@@ -3,9 +3,23 @@
 Definition: SparseOcc (Liu et al. 2024), as the OpenOcc benchmark uses it; the class-agnostic form
 is that of Let Occ Flow, appendix C.2.
 
-A ray's distance is that at which it enters the first occupied voxel. The public code of SparseOcc
-differs in two details: it takes the distance at which the ray leaves that voxel, and ends a ray
-that meets none where it leaves the grid.
+A ray's distance is that at which it enters the first occupied voxel. The public code of SparseOcc,
+OpenOcc and Let Occ Flow takes the distance at which the ray leaves that voxel, and ends a ray that
+meets none where it leaves the grid; `ray_ends.leaving_m` gives these. What that does to RayIoU (%)
+on 12 synthetic frames of 0.4 m voxels, here → there:
+
+    prediction                          by class        class-agnostic      pooled
+    the truth, one voxel along x, y     70.7 … 72.6     74.5 … 79.0         79.9 … 81.9
+                                        −0.2 … −0.0     +0.2 … +0.6         +0.4 … +0.8
+    the truth, one voxel up             46.4 → 46.5     54.2 → 54.5         60.0 → 60.2
+    the truth, one voxel down           46.3 → 46.4     54.1 → 56.1         60.1 → 62.8
+    the truth in voxels of 0.8 m        41.8 → 42.8     50.6 → 52.4         55.7 → 57.2
+    flat ground                          3.1 →  3.1     35.2 → 36.2         10.3 → 12.7
+    nothing                              0.0 →  0.0      0.0 →  3.3          0.0 →  4.0
+
+So published rows by class compare to within 0.2 for voxels of the size of the truth's, and are 1
+higher for twice that size. Without classes they are up to 4 higher, because a ray that misses what
+stands close to the border of the grid counts as right.
 """
 
 from __future__ import annotations
@@ -16,8 +30,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from occflow_ros.data.classes import FREE
+from occflow_ros.data.classes import FREE, NAMES
 from occflow_ros.geometry import se3
+from occflow_ros.metrics.accumulator import Accumulator, mean_of_known, share
 
 Floats = npt.NDArray[np.float64]
 Classes = npt.NDArray[np.integer]
@@ -34,7 +49,7 @@ _AZIMUTHS = 360
 
 
 @dataclass(frozen=True, slots=True)
-class RayCounts:
+class RayCounts(Accumulator):
     """Rays whatever their class.
 
     The prediction takes the class of the truth, so it has as many rays as the truth.
@@ -47,14 +62,10 @@ class RayCounts:
     rays: int = 0
     within: tuple[int, int, int] = (0, 0, 0)
 
-    def __add__(self, other: RayCounts) -> RayCounts:
-        first, second, third = (a + b for a, b in zip(self.within, other.within))
-        return RayCounts(self.rays + other.rays, (first, second, third))
-
     @property
     def iou(self) -> PerThreshold:
         """TP / (2·GT − TP) at 1, 2 and 4 m, NaN where there is no ray."""
-        first, second, third = (_share(tp, 2 * self.rays - tp) for tp in self.within)
+        first, second, third = (share(tp, 2 * self.rays - tp) for tp in self.within)
         return first, second, third
 
     @property
@@ -64,8 +75,11 @@ class RayCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassRayCounts:
+class ClassRayCounts(Accumulator):
     """Rays by class; FREE is not among them.
+
+    A class counts where a ray meets it in the truth or in the prediction. One that occurs in
+    neither has NaN and is left out of the mean; one that is only predicted has 0.
 
     Args:
         true: (C,) rays that hit the class in the truth.
@@ -77,20 +91,12 @@ class ClassRayCounts:
     predicted: tuple[int, ...] = (0,) * FREE
     within: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] = ((0,) * FREE,) * 3
 
-    def __add__(self, other: ClassRayCounts) -> ClassRayCounts:
-        first, second, third = (_plus(a, b) for a, b in zip(self.within, other.within))
-        return ClassRayCounts(
-            true=_plus(self.true, other.true),
-            predicted=_plus(self.predicted, other.predicted),
-            within=(first, second, third),
-        )
-
     @property
     def iou(self) -> tuple[tuple[float, ...], ...]:
         """At 1, 2 and 4 m, TP / (predicted + GT − TP) of each class; NaN: does not occur."""
         return tuple(
             tuple(
-                _share(tp, true + predicted - tp)
+                share(tp, true + predicted - tp)
                 for tp, true, predicted in zip(hits, self.true, self.predicted)
             )
             for hits in self.within
@@ -106,6 +112,10 @@ class ClassRayCounts:
     def ray_iou(self) -> float:
         """Mean of `mean_iou` over the thresholds."""
         return sum(self.mean_iou) / len(THRESHOLDS_M)
+
+    def by_name(self) -> dict[str, PerThreshold]:
+        """IoU at 1, 2 and 4 m of each class."""
+        return dict(zip(NAMES[:FREE], zip(*self.iou)))
 
 
 def count_rays(true_m: Floats, predicted_m: Floats, where: Mask | None = None) -> RayCounts:
@@ -205,15 +215,11 @@ def ray_origins(odom_T_base: se3.Array, positions_odom_m: se3.Array) -> Floats:
 
 
 def ray_set(origins_m: Floats) -> tuple[Floats, Floats]:
-    """All directions from each origin (O, 3): origins and directions, (O · 14,040, 3)."""
-    directions = ray_directions()
-    return np.repeat(origins_m, len(directions), axis=0), np.tile(directions, (len(origins_m), 1))
+    """The O · 14,040 rays from origins (O, 3) as `cast_rays` takes them.
 
-
-def mean_of_known(values: tuple[float, ...]) -> float:
-    """Mean of those that are not NaN, NaN where all are."""
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan
+    Origins (O, 1, 3), each of which takes all directions (14,040, 3).
+    """
+    return origins_m[:, None], ray_directions()  # (O, 1, 3)
 
 
 def _counted(true_m: Floats, predicted_m: Floats, where: Mask | None) -> Mask:
@@ -227,11 +233,3 @@ def _counted(true_m: Floats, predicted_m: Floats, where: Mask | None) -> Mask:
 
 def _by_class(classes: Classes) -> tuple[int, ...]:
     return tuple(np.bincount(classes, minlength=FREE + 1)[:FREE].tolist())
-
-
-def _plus(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(a + b for a, b in zip(first, second))
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan

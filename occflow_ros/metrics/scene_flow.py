@@ -1,6 +1,12 @@
 """Scene flow as KITTI and the paper measure it (section C.3): disparity and optical flow of pixels.
 
 Every number is a mean over the pixels of an image, and then over the images that have such pixels.
+Pixels of the disparity are those with a LiDAR depth; those of the flow have a known flow besides.
+What the paper calls an error "smaller than 4 pixels or 5 %" is no outlier, so an outlier is beyond
+both bounds, as KITTI has it.
+
+The paper's own code differs in two details: it counts depths below 51.2 m, where its grid ends, and
+an image without foreground adds a foreground error of 0, which lowers DE_FG and EPE_FG.
 """
 
 from __future__ import annotations
@@ -11,6 +17,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
+from occflow_ros.metrics.accumulator import Accumulator, ImageMean
 from occflow_ros.metrics.depth import MAX_DEPTH_M, MIN_DEPTH_M
 
 Values = npt.NDArray[np.floating]
@@ -42,30 +49,25 @@ F1_RULE = OutlierRule(8.0, 0.10)
 KITTI_RULE = OutlierRule(3.0, 0.05)
 """Of the official benchmark, for all three."""
 
-
-@dataclass(frozen=True, slots=True)
-class ImageMean:
-    """Mean over images of their own means.
-
-    Args:
-        images: how many there were.
-        total: sum of their means.
-    """
-
-    images: int = 0
-    total: float = 0.0
-
-    def __add__(self, other: ImageMean) -> ImageMean:
-        return ImageMean(self.images + other.images, self.total + other.total)
-
-    @property
-    def value(self) -> float:
-        """The mean, NaN where there is no image."""
-        return self.total / self.images if self.images else math.nan
+_DEPTH = "has a known depth in the range"
+_FLOW = f"{_DEPTH} and a known flow"
+_PIXELS = {
+    "de_px": _DEPTH,
+    "epe_px": _FLOW,
+    "de_fg_px": f"of the foreground {_DEPTH}",
+    "epe_fg_px": f"of the foreground {_FLOW}",
+    "epe_moving_px": f"that moves {_FLOW}",
+    "d1": _DEPTH,
+    "f1": _FLOW,
+    "sf1": _FLOW,
+    "kitti_d1": _DEPTH,
+    "kitti_f1": _FLOW,
+    "kitti_sf1": _FLOW,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class SceneFlowErrors:
+class SceneFlowErrors(Accumulator):
     """Errors of disparity and optical flow, added up over images.
 
     Args:
@@ -94,13 +96,14 @@ class SceneFlowErrors:
     kitti_f1: ImageMean = ImageMean()
     kitti_sf1: ImageMean = ImageMean()
 
-    def __add__(self, other: SceneFlowErrors) -> SceneFlowErrors:
-        names = (field.name for field in fields(self))
-        return SceneFlowErrors(*(getattr(self, name) + getattr(other, name) for name in names))
-
     def numbers(self) -> dict[str, float]:
-        """The means by name, NaN where no image has such pixels."""
+        """The means by name, NaN where no image has such pixels; `reasons` says which."""
         return {field.name: getattr(self, field.name).value for field in fields(self)}
+
+    def reasons(self) -> dict[str, str]:
+        """Why numbers are NaN, by their names."""
+        empty = (name for name, value in self.numbers().items() if math.isnan(value))
+        return {name: f"no pixel {_PIXELS[name]}" for name in empty}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,7 @@ def _mean(values: npt.NDArray, where: Mask) -> ImageMean:
     mean = float(values[where].mean())
     if math.isnan(mean):
         raise ValueError(f"predicted: expected numbers, got NaN in {np.isnan(values[where]).sum()}")
-    return ImageMean(1, mean)
+    return ImageMean.of(mean)
 
 
 def _check_shapes(predicted: PixelScenes, true: PixelScenes, *masks: Mask) -> None:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from occflow_ros.metrics.accumulator import Accumulator, share
+
 Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class OccupancyCounts:
+class OccupancyCounts(Accumulator):
     """Voxels by what was predicted and what is true.
 
     Args:
@@ -24,30 +26,21 @@ class OccupancyCounts:
     false_positives: int = 0
     false_negatives: int = 0
 
-    def __add__(self, other: OccupancyCounts) -> OccupancyCounts:
-        return OccupancyCounts(
-            self.true_positives + other.true_positives,
-            self.false_positives + other.false_positives,
-            self.false_negatives + other.false_negatives,
-        )
-
     @property
     def iou(self) -> float:
         """TP / (TP + FP + FN), NaN where nothing is predicted and nothing is true."""
         union = self.true_positives + self.false_positives + self.false_negatives
-        return self.true_positives / union if union else float("nan")
+        return share(self.true_positives, union)
 
     @property
     def precision(self) -> float:
         """TP / (TP + FP), NaN where nothing is predicted."""
-        predicted = self.true_positives + self.false_positives
-        return self.true_positives / predicted if predicted else float("nan")
+        return share(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def recall(self) -> float:
         """TP / (TP + FN), NaN where nothing is true."""
-        true = self.true_positives + self.false_negatives
-        return self.true_positives / true if true else float("nan")
+        return share(self.true_positives, self.true_positives + self.false_negatives)
 
 
 def count_occupancy(predicted: Mask, true: Mask, observed: Mask) -> OccupancyCounts:

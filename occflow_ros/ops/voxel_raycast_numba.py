@@ -1,6 +1,7 @@
 """Voxel traversal on a CPU, compiled by numba at the first call.
 
 Importing this file imports numba; `ops.voxel_raycast` does so where it calls it.
+`voxel_raycast_cupy` holds the same in CUDA.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from numba import njit
 
 from occflow_ros.ops.compiled import compiled
+from occflow_ros.ops.packed_voxels import Mask, PackedVoxels, as_bytes
 from occflow_ros.ops.torch_threads import share
 
 Floats = npt.NDArray[np.float64]
@@ -22,16 +24,17 @@ _OPTIONS = {"nogil": True, "error_model": "numpy"}  # exact: no reordering, no f
 _TILES_PER_THREAD = 4
 
 
-def cast(occupied: npt.NDArray[np.bool_], starts: Floats, slopes: Floats) -> tuple[Floats, Indices]:
+def cast(
+    occupied: Mask | PackedVoxels, starts: Floats, slopes: Floats, rays: int
+) -> tuple[Floats, Indices]:
     """Distance and index of the first occupied voxel, as `voxel_raycast._with_numpy` has them."""
-    rays = len(starts)
     distance_m, index = np.empty(rays), np.empty(rays, dtype=np.int64)
-    starts, slopes = np.ascontiguousarray(starts), np.ascontiguousarray(slopes)
     tiles = min(rays, _TILES_PER_THREAD * torch.get_num_threads())
+    voxels, shift = as_bytes(occupied)
+    inputs, outputs = (voxels, shift, occupied.shape, starts, slopes), (distance_m, index)
 
     def work(tile: int) -> None:
-        part = rays * tile // tiles, rays * (tile + 1) // tiles
-        _cast_part(occupied, starts, slopes, distance_m, index, part)
+        _cast_part(inputs, outputs, (rays * tile // tiles, rays * (tile + 1) // tiles))
 
     share(work, tiles)
     return distance_m, index
@@ -71,10 +74,21 @@ def _first_cell(start: Any, slope: Any, count: Any, enter: Any) -> Any:
 
 
 @njit(**_OPTIONS)
-def _cast_one(occupied: Any, starts: Any, slopes: Any) -> Any:
-    """Distance and row-major index for one ray."""
+def _way(cell: Any, start: Any, slope: Any, count: Any) -> Any:
+    """Step along one axis, the cell outside at its end, and the distances to the next two faces."""
+    step, end = (1, count) if slope > 0.0 else (-1, -1)
+    return step, end, _face(cell, start, slope), _face(cell + step, start, slope)
+
+
+@njit(**_OPTIONS)
+def _cast_one(voxels: Any, shift: Any, shape: Any, starts: Any, slopes: Any) -> Any:
+    """Distance and row-major index for one ray.
+
+    Along each axis the face after the next one is computed ahead, so that no step waits for its
+    division. Nearly all steps cross one face alone; the last branch has the others.
+    """
     nothing = np.inf, -1
-    nx, ny, nz = occupied.shape
+    nx, ny, nz = shape
     x0, y0, z0 = starts
     dx, dy, dz = slopes
     enter, leave = (0.0, False), (np.inf, True)
@@ -87,35 +101,57 @@ def _cast_one(occupied: Any, starts: Any, slopes: Any) -> Any:
     x = _first_cell(x0, dx, nx, enter)
     y = _first_cell(y0, dy, ny, enter)
     z = _first_cell(z0, dz, nz, enter)
-    face_x, face_y, face_z = _face(x, x0, dx), _face(y, y0, dy), _face(z, z0, dz)
-    at_m = enter[0]
-    while not occupied[x, y, z]:
-        at_m = min(face_x, face_y, face_z)
-        up_first = (
-            (face_x == at_m and dx > 0.0)
-            or (face_y == at_m and dy > 0.0)
-            or (face_z == at_m and dz > 0.0)
-        )
-        if face_x == at_m and (dx > 0.0) == up_first:
-            x += 1 if up_first else -1
-            face_x = _face(x, x0, dx)
-        if face_y == at_m and (dy > 0.0) == up_first:
-            y += 1 if up_first else -1
-            face_y = _face(y, y0, dy)
-        if face_z == at_m and (dz > 0.0) == up_first:
-            z += 1 if up_first else -1
-            face_z = _face(z, z0, dz)
-        if not (0 <= x < nx and 0 <= y < ny and 0 <= z < nz):
-            return nothing
-    return at_m, (x * ny + y) * nz + z
+    step_x, end_x, face_x, next_x = _way(x, x0, dx, nx)
+    step_y, end_y, face_y, next_y = _way(y, y0, dy, ny)
+    step_z, end_z, face_z, next_z = _way(z, z0, dz, nz)
+    stride_x, stride_y = step_x * ny * nz, step_y * nz
+    at_m, index = enter[0], (x * ny + y) * nz + z
+    while not (voxels[index >> shift] >> (index & ((1 << shift) - 1))) & 1:
+        if face_x < face_y and face_x < face_z:
+            at_m, x, index = face_x, x + step_x, index + stride_x
+            if x == end_x:
+                return nothing
+            face_x, next_x = next_x, _face(x + step_x, x0, dx)
+        elif face_y < face_x and face_y < face_z:
+            at_m, y, index = face_y, y + step_y, index + stride_y
+            if y == end_y:
+                return nothing
+            face_y, next_y = next_y, _face(y + step_y, y0, dy)
+        elif face_z < face_x and face_z < face_y:
+            at_m, z, index = face_z, z + step_z, index + step_z
+            if z == end_z:
+                return nothing
+            face_z, next_z = next_z, _face(z + step_z, z0, dz)
+        else:
+            at_m = min(face_x, face_y, face_z)
+            up_first = (
+                (face_x == at_m and dx > 0.0)
+                or (face_y == at_m and dy > 0.0)
+                or (face_z == at_m and dz > 0.0)
+            )
+            if face_x == at_m and (dx > 0.0) == up_first:
+                x += step_x
+                face_x, next_x = next_x, _face(x + step_x, x0, dx)
+            if face_y == at_m and (dy > 0.0) == up_first:
+                y += step_y
+                face_y, next_y = next_y, _face(y + step_y, y0, dy)
+            if face_z == at_m and (dz > 0.0) == up_first:
+                z += step_z
+                face_z, next_z = next_z, _face(z + step_z, z0, dz)
+            if x == end_x or y == end_y or z == end_z:
+                return nothing
+            index = (x * ny + y) * nz + z
+    return at_m, index
 
 
 @compiled(**_OPTIONS)
-def _cast_part(
-    occupied: Any, starts: Floats, slopes: Floats, distance_m: Floats, index: Indices, part: Any
-) -> None:
-    """A range of the rays; shapes as in `voxel_raycast._with_numpy`, outputs (R,)."""
+def _cast_part(inputs: Any, outputs: Any, part: Any) -> None:
+    """A range of the rays; arguments as in `cast`, outputs (R,)."""
+    voxels, shift, shape, starts, slopes = inputs
+    distance_m, index = outputs
+    rays_per_start = len(index) // len(starts)
     for ray in range(*part):
-        start = starts[ray, 0], starts[ray, 1], starts[ray, 2]
-        slope = slopes[ray, 0], slopes[ray, 1], slopes[ray, 2]
-        distance_m[ray], index[ray] = _cast_one(occupied, start, slope)
+        s, d = ray // rays_per_start, ray % len(slopes)
+        start = starts[s, 0], starts[s, 1], starts[s, 2]
+        slope = slopes[d, 0], slopes[d, 1], slopes[d, 2]
+        distance_m[ray], index[ray] = _cast_one(voxels, shift, shape, start, slope)

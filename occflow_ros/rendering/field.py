@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from occflow_ros.rendering.derivatives import sdf_gradient
 from occflow_ros.structures import VoxelGrid
 
 _VOXELS_PER_POINT = 4
@@ -24,28 +23,23 @@ class FieldValues:
     Args:
         sdf_m: (...) signed distance, negative inside of what is solid.
         flow_m: (..., 2) displacement over one interval along ego x and y, or None.
-        gradient: (..., 3) ∇S along ego x, y and z, or None.
     """
 
     sdf_m: Tensor
     flow_m: Tensor | None = None
-    gradient: Tensor | None = None
 
 
 Field = Callable[[Tensor], FieldValues]
 """Points (..., 3) of the ego frame to the values there."""
 
 
-def volume_field(
-    grid: VoxelGrid, sdf_m: Tensor, flow_m: Tensor | None = None, *, with_gradient: bool = False
-) -> Field:
+def volume_field(grid: VoxelGrid, sdf_m: Tensor, flow_m: Tensor | None = None) -> Field:
     """The field that volumes describe, all of them read together.
 
     Args:
         grid: where the volumes lie.
         sdf_m: S (X, Y, Z).
         flow_m: F (X, Y, Z, 2), None under the static assumption.
-        with_gradient: also interpolate ∇S, computed once on the grid.
 
     Raises:
         ValueError: where a volume is not on the grid.
@@ -53,8 +47,6 @@ def volume_field(
     volumes = [_on_grid("sdf_m", sdf_m, grid.shape).unsqueeze(0)]
     if flow_m is not None:
         volumes.append(_on_grid("flow_m", flow_m, (*grid.shape, 2)).movedim(-1, 0))
-    if with_gradient:
-        volumes.append(sdf_gradient(sdf_m, grid).movedim(-1, 0))
     volume = torch.cat(volumes)  # (C, X, Y, Z)
 
     def field(points_m: Tensor) -> FieldValues:
@@ -62,7 +54,6 @@ def volume_field(
         return FieldValues(
             sdf_m=values[0],
             flow_m=None if flow_m is None else values[1:3].movedim(0, -1),
-            gradient=values[-3:].movedim(0, -1) if with_gradient else None,
         )
 
     return field

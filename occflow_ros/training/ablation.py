@@ -19,12 +19,13 @@ from occflow_ros.config import Config, override
 from occflow_ros.engine import checkpoint
 from occflow_ros.engine.inspection import temporal_parameters
 from occflow_ros.errors import ConfigError, DataError
+from occflow_ros.evaluation.subject import Subject
 from occflow_ros.metrics.scene_flow import BASELINE_M
 from occflow_ros.models.build import build_network
 from occflow_ros.output import write_text
 from occflow_ros.table import NOT_KNOWN, Table, number
 from occflow_ros.training.dataset import ClipDataset, TrainingDrive
-from occflow_ros.training.held_out import HeldOutDrive, score, stream_of
+from occflow_ros.training.held_out import score, stream_of
 from occflow_ros.training.processes import Process
 from occflow_ros.training.trainer import STATE, WEIGHTS, Monitor, Trainer, TrainerOptions
 
@@ -192,7 +193,7 @@ class Study:
     budget: Budget
     drives: Sequence[TrainingDrive]
     fingerprint: str
-    held_out: Sequence[HeldOutDrive]
+    held_out: Sequence[Subject]
     every: int
     out: Path
     workers: int

@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from occflow_ros.data.sensors import encode_image
 from occflow_ros.engine.validation import Scores
+from occflow_ros.evaluation.subject import Subject
 from occflow_ros.output import append_text, write_bytes, write_text
 from occflow_ros.table import as_text
-from occflow_ros.training.held_out import HeldOutDrive, early, score, stream_of
+from occflow_ros.training.held_out import early, score, stream_of
 from occflow_ros.training.pictures import draw_progress
 from occflow_ros.training.sample import TrainingSample
 from occflow_ros.training.trainer import StepReport, Trainer
@@ -36,7 +37,7 @@ class Validation:
         sample: of the training data, shown in pictures with its cues.
     """
 
-    drives: tuple[HeldOutDrive, ...]
+    drives: tuple[Subject, ...]
     every: int
     sample: TrainingSample
 
@@ -131,7 +132,7 @@ class ProgressMonitor:
         self._draw(trainer, validation)
         trainer.metrics = {"step": step, **known}
 
-    def _score(self, trainer: Trainer, drives: Sequence[HeldOutDrive], every: int) -> Scores:
+    def _score(self, trainer: Trainer, drives: Sequence[Subject], every: int) -> Scores:
         with stream_of(trainer.model.network, trainer.config, trainer.process.device) as stream:
             return score(stream, drives, trainer.config, trainer.sharpness_per_m, every)
 

@@ -12,15 +12,11 @@ from torch import Tensor
 from occflow_ros.config import Config
 from occflow_ros.data.clips import load_clip
 from occflow_ros.data.scene import truth_scene
-from occflow_ros.engine.rendered_depth import (
-    FAR_M,
-    N_SAMPLES,
-    NEAR_M,
-    exact_depths,
-    lidar_depths,
-)
+from occflow_ros.engine.prediction import scene_of
+from occflow_ros.engine.rendered_depth import exact_depths, lidar_depths
 from occflow_ros.engine.streaming import OccupancyStream
-from occflow_ros.engine.validation import scene_of
+from occflow_ros.engine.view import FAR_M, N_SAMPLES, NEAR_M
+from occflow_ros.evaluation.subject import Subject
 from occflow_ros.geometry.camera import Image, pixel_rays
 from occflow_ros.losses.dynamic import RayMotion, classify_rays
 from occflow_ros.losses.reprojection import expected_points, reproject
@@ -29,7 +25,6 @@ from occflow_ros.rendering.field import volume_field
 from occflow_ros.rendering.rays import camera_rays, clip_to_grid
 from occflow_ros.rendering.renderer import Samples, render
 from occflow_ros.structures import CameraRig, Frame, OccupancyFlow
-from occflow_ros.training.held_out import HeldOutDrive
 from occflow_ros.training.sample import TrainingSample
 from occflow_ros.viz.mosaic import camera_directions
 from occflow_ros.viz.training_pictures import (
@@ -79,7 +74,7 @@ class Seen:
 def draw_progress(
     title: str,
     stream: OccupancyStream,
-    held_out: HeldOutDrive,
+    held_out: Subject,
     sample: TrainingSample,
     config: Config,
     sharpness_per_m: float,
@@ -117,7 +112,7 @@ def draw_progress(
 
 
 def _held_out_rows(
-    flow: OccupancyFlow, frame: Frame, held_out: HeldOutDrive, sharpness_per_m: float
+    flow: OccupancyFlow, frame: Frame, held_out: Subject, sharpness_per_m: float
 ) -> tuple[Row, ...]:
     rig, drive = frame.rig, held_out.drive
     seen = look(flow, rig, _size_px(frame.images), sharpness_per_m)
@@ -233,7 +228,7 @@ def _motion(seen: Seen, sample: TrainingSample, threshold_px: float) -> tuple[Ra
     return motion, drawn.view(cameras, height, width, 2)
 
 
-def _true_depth(frame: Frame, held_out: HeldOutDrive) -> dict[str, Image]:
+def _true_depth(frame: Frame, held_out: Subject) -> dict[str, Image]:
     """Points with their depth, by camera."""
     drive, index = held_out.drive, held_out.middle
     there = drive.sets[index].images

@@ -15,6 +15,13 @@ _OVERSAMPLING = 4
 _CAP_HEIGHT_PX = 21.0  # of the font at scale 1
 SUBPIXEL_BITS = 4
 
+_JPEG_QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 90)
+_FULL_COLOR = (
+    (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+    if hasattr(cv2, "IMWRITE_JPEG_SAMPLING_FACTOR")  # OpenCV 4.7 and later
+    else ()
+)
+
 
 def blank(height_px: int, width_px: int, color: Color = BACKGROUND) -> Image:
     """A canvas (H, W, 3) in one colour."""
@@ -89,6 +96,12 @@ def beside(images: Sequence[Image], gap_px: int) -> Image:
     gap = blank(images[0].shape[0], gap_px)
     columns = [part for image in images for part in (gap, image)]
     return np.hstack(columns[1:])
+
+
+def jpeg(image: Image) -> bytes:
+    """The image as a file's content."""
+    _, data = cv2.imencode(".jpg", image[..., ::-1], (*_JPEG_QUALITY, *_FULL_COLOR))
+    return bytes(data.tobytes())
 
 
 def _blend(image: Image, mask: np.ndarray, xy_px: tuple[int, int], color: Color) -> None:

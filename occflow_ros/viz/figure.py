@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from occflow_ros.data.drive import CameraSet, Drive
 from occflow_ros.data.scene import VoxelScene
+from occflow_ros.data.sensors import load_view
 from occflow_ros.geometry.camera import Image
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.viz.birds_eye import draw_birds_eye
 from occflow_ros.viz.canvas import beside, blank, draw_text, titled
 from occflow_ros.viz.legend import draw_legend
-from occflow_ros.viz.mosaic import draw_mosaic
+from occflow_ros.viz.mosaic import camera_directions, draw_mosaic
 from occflow_ros.viz.voxel_view import draw_voxels
 
 _VIEW_HW_PX = (420, 740)
@@ -38,6 +40,22 @@ class Caption:
     prediction: str = ""
     reference: str = "Ground truth"
     reference_note: str = ""
+
+
+def draw_set(
+    drive: Drive,
+    camera_set: CameraSet,
+    prediction: VoxelScene,
+    reference: VoxelScene | None,
+    caption: Caption,
+) -> Image:
+    """`draw_figure` of a recorded set; raises DataError where an image cannot be read."""
+    files = camera_set.images
+    images = {name: load_view(drive.cameras[name], file).image for name, file in files.items()}
+    directions = camera_directions(
+        {name: camera.base_T_camera for name, camera in drive.cameras.items()}
+    )
+    return draw_figure(images, directions, prediction, reference, caption)
 
 
 def draw_figure(

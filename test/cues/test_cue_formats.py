@@ -1,4 +1,4 @@
-"""Files of flow and masks as other tools write them."""
+"""Files of flow, disparity and masks as other tools write them."""
 
 import struct
 
@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from occflow_ros.cues.cue import FlowCue, flow_cue
-from occflow_ros.cues.formats import read_flow, read_labels, write_flow
+from occflow_ros.cues.formats import (
+    read_disparity,
+    read_flow,
+    read_labels,
+    write_disparity,
+    write_flow,
+)
 from occflow_ros.errors import DataError
 
 
@@ -101,3 +107,47 @@ def test_labels(tmp_path):
 def test_a_cue_checks_itself(flow_px, valid, message):
     with pytest.raises(ValueError, match=message):
         FlowCue(flow_px, valid)
+
+
+def test_kitti_disparity_by_hand(tmp_path):
+    """disparity = value / 256, and 0 where it is unknown."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.array([[256, 0, 128], [65535, 1, 25600]], np.uint16))
+    read = read_disparity(tmp_path / "a.png")
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(
+        read, np.array([[1.0, np.nan, 0.5], [255.99609375, 0.00390625, 100.0]], np.float32)
+    )
+
+
+def test_disparity_comes_back(tmp_path):
+    generator = np.random.default_rng(0)
+    disparity_px = generator.integers(1, 65536, (5, 7)) / np.float32(256)
+    disparity_px[generator.uniform(size=(5, 7)) < 0.3] = np.nan
+    write_disparity(tmp_path / "a.png", disparity_px)
+    np.testing.assert_array_equal(read_disparity(tmp_path / "a.png"), disparity_px)
+    assert 0 < np.isnan(disparity_px).sum() < disparity_px.size
+
+
+def test_disparity_is_rounded_and_stays_known(tmp_path):
+    write_disparity(tmp_path / "a.png", np.array([[0.0, 0.001, 1.0 + 0.6 / 256, np.nan]]))
+    read = read_disparity(tmp_path / "a.png")
+    np.testing.assert_array_equal(read, [[1 / 256, 1 / 256, 257 / 256, np.nan]])
+
+
+@pytest.mark.parametrize("value", [-1.0, 256.0, np.inf])
+def test_kitti_cannot_hold_other_disparity(value, tmp_path):
+    with pytest.raises(ValueError, match="expected 0 to less than 256 px"):
+        write_disparity(tmp_path / "a.png", np.array([[1.0, value]]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_files_of_disparity_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"a\.png: file is missing"):
+        read_disparity(tmp_path / "a.png")
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((2, 2), np.uint8))
+    with pytest.raises(DataError, match=r"1 channel with 16 bit, got \(2, 2\) uint8"):
+        read_disparity(tmp_path / "a.png")
+    write_disparity(tmp_path / "a.png", np.ones((9, 9)))
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"a\.png: expected a whole PNG"):
+        read_disparity(tmp_path / "a.png")

@@ -199,12 +199,13 @@ def test_sequences_are_chosen_by_name(tmp_path, recorded):
 def test_voxel_grids_are_found_by_frame(tmp_path):
     folder = tmp_path / "sequences" / "08" / "voxels"
     folder.mkdir(parents=True)
-    for name in ("000000.bin", "000000.label", "000000.invalid", "000005.bin"):
+    for name in ("000000.bin", "000000.label", "000000.invalid", "000000.occluded", "000005.bin"):
         (folder / name).touch()
     grids = kitti_odometry.voxel_files(tmp_path, "08")
     assert list(grids) == [0, 5]
     assert grids[0].label == folder / "000000.label"
     assert grids[0].invalid == folder / "000000.invalid"
+    assert grids[0].occluded == folder / "000000.occluded"
     assert (grids[5].occupied, grids[5].label) == (folder / "000005.bin", None)
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from occflow_ros.data.drive import Box, SensorFile
 from occflow_ros.demo.accounting import account
-from occflow_ros.demo.accuracy import against_lidar, load_lidar
 from occflow_ros.demo.bag import read_bag
 from occflow_ros.demo.evaluation import evaluate, total_accuracy
 from occflow_ros.geometry import se3
 from occflow_ros.metrics.accuracy import flat_ground
+from occflow_ros.metrics.lidar_accuracy import against_lidar, load_lidar
 from occflow_ros.metrics.voxel_iou import OccupancyCounts
 
 

@@ -1,5 +1,6 @@
 """A stream on a hand-made drive: perfect, trivial and empty predictions, and depth by hand."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -13,9 +14,10 @@ from occflow_ros.data.classes import FREE, NAMES
 from occflow_ros.data.drive import Camera, Drive, OccupancyTruth
 from occflow_ros.data.drive_writer import Capture, CapturedSet
 from occflow_ros.data.recording import read_recording, recording_writer
-from occflow_ros.engine.rendered_depth import FAR_M, flat_ground_depth_m, rendered_depth_m
+from occflow_ros.engine.rendered_depth import _nearest_of_blocks, flat_ground_depth_m
 from occflow_ros.engine.streaming import OccupancyStream
 from occflow_ros.engine.validation import Scores, validate
+from occflow_ros.engine.view import FAR_M, rendered_view
 from occflow_ros.errors import DataError
 from occflow_ros.metrics.accuracy import flat_ground, sensor_positions
 from occflow_ros.models.build import build_network
@@ -257,7 +259,8 @@ def test_what_a_ray_has_left_ends_where_it_leaves_the_grid():
     free = Known(np.zeros(COARSE.shape, bool), COARSE).step(frame(0))
     expected = clip_to_grid(rays, COARSE).far_m * rays.axis_cosine
     assert (expected < FAR_M).all()
-    np.testing.assert_allclose(rendered_depth_m(free, rays, 10.0), expected, rtol=5e-3)
+    depth_m = rays.axis_cosine * rendered_view(free, 10.0)(rays).range_m
+    np.testing.assert_allclose(depth_m, expected, rtol=5e-3)
 
 
 def test_flat_ground_by_hand():
@@ -274,4 +277,11 @@ def test_a_network_on_the_drive(make_drive):
     assert np.isfinite(got.numbers()["depth_abs_rel"])
     assert 0.0 <= got.accuracy.rays.all_rays.ray_iou <= 1.0
     assert "RayIoU" in as_text(got.table())
-    assert got.counts()["accuracy"]["rays"]["all_rays"]["rays"] == got.accuracy.rays.all_rays.rays
+    assert Scores.from_dict(json.loads(json.dumps(got.to_dict()))) == got
+
+
+def test_of_a_block_of_pixels_the_nearest_point_counts():
+    pixels = torch.tensor([(0.0, 0.0), (1.0, 1.0), (2.0, 0.0), (1.4, 1.4)])
+    depth_m = torch.tensor([9.0, 4.0, 7.0, 5.0])
+    assert _nearest_of_blocks(pixels, depth_m, 2).tolist() == [1, 2]
+    assert _nearest_of_blocks(pixels, depth_m, 1).tolist() == [0, 1, 2]

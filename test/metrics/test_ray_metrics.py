@@ -18,7 +18,7 @@ from occflow_ros.metrics.ray_iou import (
     ray_origins,
     ray_set,
 )
-from occflow_ros.metrics.velocity import RayVelocityErrors, ray_velocity_errors
+from occflow_ros.metrics.velocity import RayVelocityErrors, occ_score, ray_velocity_errors
 
 CAR, BUS, ROAD = (NAMES.index(name) for name in ("car", "bus", "driveable_surface"))
 INF = math.inf
@@ -46,7 +46,7 @@ def test_origins_are_spread_over_the_near_ones_in_the_ego_frame():
     np.testing.assert_allclose(spread[:, 0], [0, 5, 11, 16, 22, 27, 33, 38], atol=1e-9)
     assert ray_origins(pose, along_y + 1000.0).shape == (0, 3)
     origins, directions = ray_set(spread)
-    assert origins.shape == directions.shape == (8 * 14_040, 3)
+    assert (origins.shape, directions.shape) == ((8, 1, 3), (14_040, 3))
 
 
 TRUE_M = np.array([10.0, 10.0, 10.0, 10.0, INF, 10.0])
@@ -81,6 +81,7 @@ def test_counts_by_class_by_hand():
     assert [of_class[CAR] for of_class in counts.iou] == pytest.approx([1 / 3] * 3)
     assert counts.mean_iou == pytest.approx((1 / 6, (1 / 3 + 1 / 4) / 2, (1 / 3 + 2 / 3) / 2))
     assert math.isnan(counts.iou[0][BUS])
+    assert counts.by_name()["car"] == pytest.approx((1 / 3,) * 3)
     assert count_class_rays(TRUE_M, TRUE_M, true, true).ray_iou == 1.0
 
 
@@ -131,24 +132,46 @@ def test_velocity_by_class_by_hand():
     true_mps = np.tile(np.array((3.0, 4.0), np.float32), (6, 1))
     predicted_mps = np.zeros_like(true_mps)
     predicted_mps[0] = (3.0, 3.0)
-    errors = ray_velocity_errors(TRUE_M, PREDICTED_M, true, true_mps, predicted_mps)
+    errors = ray_velocity_errors(TRUE_M, PREDICTED_M, true, true, true_mps, predicted_mps)
     # Within 2 m: cars of rays 0 and 1 (errors 1 and 5) and the bus of ray 2 (error 5).
     assert errors.mave_tp_mps == pytest.approx((3.0 + 5.0) / 2)
-    assert errors.mave_mps == pytest.approx((3.0 + 5.0) / 2)
-    assert [errors.hits[MOVABLE.index(number)].voxels for number in (CAR, BUS)] == [2, 2]
+    assert errors.mave_mps == pytest.approx(21.0 / 5)  # five rays hit: errors 1, 5, 5, 5 and 5
+    assert [errors.all_rays[MOVABLE.index(number)].voxels for number in (CAR, BUS)] == [5, 5]
     assert errors.true_positives[MOVABLE.index(BUS)].voxels == 1
-    perfect = ray_velocity_errors(TRUE_M, TRUE_M, true, true_mps, true_mps)
+    assert errors.by_name()["bus"] == pytest.approx((5.0, 21.0 / 5))
+    assert all(map(math.isnan, errors.by_name()["truck"]))
+    perfect = ray_velocity_errors(TRUE_M, TRUE_M, true, true, true_mps, true_mps)
     assert perfect.mave_tp_mps == perfect.mave_mps == 0.0
     assert (errors + perfect).true_positives[MOVABLE.index(CAR)].mean_mps == pytest.approx(6 / 4)
 
 
+def test_velocity_counts_on_the_same_class_only():
+    true, predicted = np.full(6, CAR), np.array([BUS, BUS, CAR, CAR, CAR, FREE])
+    true_mps, still = np.ones((6, 2), np.float32), np.zeros((6, 2), np.float32)
+    errors = ray_velocity_errors(TRUE_M, PREDICTED_M, true, predicted, true_mps, still)
+    assert errors.true_positives[MOVABLE.index(CAR)].voxels == 1  # ray 2; ray 3 ends 2.5 m off
+    none = ray_velocity_errors(TRUE_M, PREDICTED_M, true, np.full(6, BUS), true_mps, still)
+    assert none == RayVelocityErrors()
+
+
 def test_unknown_velocity_does_not_count():
-    unknown = np.full((6, 2), np.nan, np.float32)
-    errors = ray_velocity_errors(
-        TRUE_M, PREDICTED_M, np.full(6, CAR), unknown, np.zeros_like(unknown)
-    )
+    unknown, cars = np.full((6, 2), np.nan, np.float32), np.full(6, CAR)
+    still = np.zeros_like(unknown)
+    errors = ray_velocity_errors(TRUE_M, PREDICTED_M, cars, cars, unknown, still)
     assert math.isnan(errors.mave_mps)
     assert math.isnan(RayVelocityErrors().mave_tp_mps)
+    with pytest.raises(ValueError, match="expected finite velocities, got 5"):
+        ray_velocity_errors(TRUE_M, TRUE_M, cars, cars, still, unknown)
+
+
+@pytest.mark.parametrize(
+    ("ray_iou", "mave_mps", "score"),
+    [(1.0, 0.0, 1.0), (0.4, 0.5, 0.41), (0.4, 1.6, 0.36), (0.0, 0.0, 0.1)],
+)
+def test_the_score_of_the_challenge(ray_iou, mave_mps, score):
+    assert occ_score(ray_iou, mave_mps) == pytest.approx(score)
+    assert math.isnan(occ_score(ray_iou, math.nan))
+    assert math.isnan(occ_score(math.nan, mave_mps))
 
 
 def test_other_shapes_are_refused():

@@ -96,40 +96,74 @@ def test_what_is_not_there_is_not_a_number():
     without_flow = errors(scenes([3.0], [(0, 0)]), scenes([3.0], [(0, 0)]), known=[False])
     assert without_flow.numbers()["de_px"] == 0.0
     assert math.isnan(without_flow.numbers()["sf1"])
+    assert set(nothing.reasons()) == set(nothing.numbers())
+    reason = "no pixel has a known depth in the range and a known flow"
+    assert without_flow.reasons()["sf1"] == reason
+    assert "d1" not in without_flow.reasons()
+    assert without_flow.reasons()["de_fg_px"].startswith("no pixel of the foreground")
+
+
+def slow_numbers(got_m, true_m, got_px, true_px, known, foreground, moving):
+    """Every number of one image, pixel by pixel."""
+    values = {name: [] for name in SceneFlowErrors().numbers()}
+    pixels = zip(got_m, true_m, got_px, true_px, known, foreground, moving)
+    for here_m, there_m, here, there, has_flow, movable, moves in pixels:
+        if not 0.1 <= there_m <= 80.0:
+            continue
+        disparity = 100.0 / there_m
+        near = abs(100.0 / min(max(here_m, 0.1), 80.0) - disparity)
+        off, length = math.dist(here, there), math.hypot(*there)
+
+        def beyond(error_px, share, near=near, disparity=disparity, off=off, length=length):
+            bad_d = near > error_px and near > share * disparity
+            return bad_d, off > error_px and off > share * length
+
+        (d1, _), (loose_d, f1), (kitti_d, kitti_f) = (
+            beyond(4, 0.05),
+            beyond(8, 0.1),
+            beyond(3, 0.05),
+        )
+        found = {"de_px": near, "d1": d1, "kitti_d1": kitti_d}
+        found |= {"de_fg_px": near} if movable else {}
+        if has_flow:
+            found |= {"epe_px": off, "f1": f1, "kitti_f1": kitti_f}
+            found |= {"sf1": loose_d or f1, "kitti_sf1": kitti_d or kitti_f}
+            found |= {"epe_fg_px": off} if movable else {}
+            found |= {"epe_moving_px": off} if movable and moves else {}
+        for name, value in found.items():
+            values[name].append(value)
+    return {name: np.mean(numbers) for name, numbers in values.items() if numbers}
 
 
 def test_the_definition_pixel_by_pixel_gives_the_same_in_any_order():
     generator = np.random.default_rng(3)
-    depths_m = generator.uniform(0.05, 100.0, (2, 5, 40))
-    flows_px = generator.normal(0.0, 20.0, (2, 5, 40, 2))
-    known, foreground = generator.random((2, 5, 40)) < 0.6
+    got_m, true_m = generator.uniform(0.05, 100.0, (2, 5, 40))
+    got_px, true_px = generator.normal(0.0, 20.0, (2, 5, 40, 2))
+    known, foreground, moving = generator.random((3, 5, 40)) < 0.6
+    foreground[0] = False
+    arrays = got_m, true_m, got_px, true_px, known, foreground, moving
     images = [
-        errors(
-            PixelScenes(depths_m[0, image], flows_px[0, image]),
-            PixelScenes(depths_m[1, image], flows_px[1, image]),
-            known[image],
-            foreground[image],
-        )
-        for image in range(5)
+        errors(PixelScenes(got_m, got_px), PixelScenes(true_m, true_px), *masks)
+        for got_m, true_m, got_px, true_px, *masks in zip(*arrays)
     ]
-    epe, sf1 = [], []
-    for image in range(5):
-        lengths, outliers = [], []
-        for pixel in range(40):
-            (got_m, true_m), (got, true) = depths_m[:, image, pixel], flows_px[:, image, pixel]
-            if not known[image, pixel] or not 0.1 <= true_m <= 80.0:
-                continue
-            off_px = math.dist(got, true)
-            near_px = abs(100.0 / min(max(got_m, 0.1), 80.0) - 100.0 / true_m)
-            flow_out = off_px > 8 and off_px > 0.1 * math.hypot(*true)
-            outliers.append(flow_out or (near_px > 8 and near_px > 0.1 * 100.0 / true_m))
-            lengths.append(off_px)
-        epe.append(np.mean(lengths))
-        sf1.append(np.mean(outliers))
+    slow = [slow_numbers(*image) for image in zip(*arrays)]
+    means = {
+        name: pytest.approx(np.mean([image[name] for image in slow if name in image]))
+        for name in SceneFlowErrors().numbers()
+    }
     total = reduce(add, images)
-    assert total.numbers()["epe_px"] == pytest.approx(np.mean(epe))
-    assert total.numbers()["sf1"] == pytest.approx(np.mean(sf1))
-    assert reduce(add, images[::-1]).numbers() == values(total)
+    assert total.numbers() == means
+    assert reduce(add, images[::-1]) == total
+    assert total.de_fg_px.images == 4
+
+
+def test_mirrored_images_have_the_same_errors():
+    generator = np.random.default_rng(8)
+    depths_m, flows_px = generator.uniform(1.0, 60.0, (2, 50)), generator.normal(0, 9, (2, 50, 2))
+    mirror = np.array((-1.0, 1.0))
+    one = errors(*map(PixelScenes, depths_m, flows_px))
+    other = errors(*map(PixelScenes, depths_m[:, ::-1], flows_px[:, ::-1] * mirror))
+    assert other.numbers() == values(one)
 
 
 def test_what_is_no_scene_flow_is_refused():

@@ -7,6 +7,7 @@ import pytest
 
 from occflow_ros.data.classes import FREE, NAMES
 from occflow_ros.data.drive import OccupancyTruth
+from occflow_ros.metrics.accumulator import ExactSum
 from occflow_ros.metrics.coarsen import coarsen_truth, truth_on_grid
 from occflow_ros.metrics.velocity import VelocityError, velocity_error
 from occflow_ros.metrics.voxel_iou import OccupancyCounts, count_occupancy
@@ -55,7 +56,7 @@ def test_velocity_error_by_hand():
     close = true + np.array((0.6, 0.8), dtype=np.float32)
     assert velocity_error(close, true, where).mean_mps == pytest.approx(1.0)
     assert math.isnan(velocity_error(true, true, line(0, 0, 0)).mean_mps)
-    assert (VelocityError(6.0, 2) + VelocityError(0.0, 1)).mean_mps == 2.0
+    assert (VelocityError(ExactSum.of(6.0), 2) + VelocityError(voxels=1)).mean_mps == 2.0
 
 
 def test_other_shapes_are_refused():

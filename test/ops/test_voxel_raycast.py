@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from occflow_ros.ops.packed_voxels import PackedVoxels
 from occflow_ros.ops.voxel_raycast import cast_rays
 from occflow_ros.structures import VoxelGrid
 
@@ -126,15 +127,68 @@ def test_every_ray_meets_what_the_definition_says(share):
     assert 20 < (hits.index >= 0).sum() < 1_000
 
 
-@pytest.mark.parametrize("share", [0.0, 0.002, 0.1])
-def test_kernel_and_twin_give_the_same_numbers(share):
+@pytest.fixture(params=["numba", "cupy"])
+def kernel(request):
+    if request.param == "cupy":
+        if request.getfixturevalue("device").type != "cuda":
+            pytest.skip("CuPy needs pytest --device cuda")
+        pytest.importorskip("cupy")
+    return request.param
+
+
+def assert_same(got, expected):
+    np.testing.assert_array_equal(got.distance_m, expected.distance_m)
+    np.testing.assert_array_equal(got.index, expected.index)
+
+
+@pytest.mark.parametrize("shape", [(40, 40, 16), (7, 1, 3), (1, 1, 1), (5, 9, 70)])
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.1, 1.0])
+def test_kernels_and_twin_give_the_same_numbers(kernel, share, shape):
     generator = np.random.default_rng(5)
-    grid = VoxelGrid((-8.0, -8.0, -1.0), (8.0, 8.0, 5.4), (40, 40, 16))  # not exact in binary
+    upper_m = tuple(0.4 * count - 8.0 for count in shape)  # not exact in binary
+    grid = VoxelGrid((-8.0, -8.0, -8.0), upper_m, shape)
     occupied = generator.random(grid.shape) < share
-    rays = random_rays(generator, grid, 20_000)
-    kernel, twin = (cast_rays(occupied, grid, *rays, backend=backend) for backend in BACKENDS)
-    np.testing.assert_array_equal(kernel.distance_m, twin.distance_m)
-    np.testing.assert_array_equal(kernel.index, twin.index)
+    rays = random_rays(generator, grid, 2_000)
+    twin = cast_rays(occupied, grid, *rays, backend="numpy")
+    assert_same(cast_rays(occupied, grid, *rays, backend=kernel), twin)
+    packed = PackedVoxels.pack(occupied)
+    for backend in (kernel, "numpy"):
+        assert_same(cast_rays(packed, grid, *rays, backend=backend), twin)
+
+
+@pytest.mark.parametrize("reach_m", [0.0, 3.0, 1e3, 1e7])
+def test_they_do_so_along_the_axes_and_diagonals_from_near_and_far(kernel, reach_m):
+    generator = np.random.default_rng(7)
+    grid = VoxelGrid((-2.0, -1.0, 0.0), (0.5, 1.0, 0.75), (10, 8, 3))  # exact in binary
+    occupied = generator.random(grid.shape) < 0.05
+    steps = np.stack(np.meshgrid(*[(-1.0, 0.0, 1.0)] * 3), -1).reshape(-1, 3)
+    steps = np.tile(steps[steps.any(axis=1)], (100, 1))  # (26 · 100, 3)
+    size_m = np.array(grid.voxel_size_m)
+    targets = np.array(grid.lower_m) + generator.integers(0, grid.shape, steps.shape) * size_m
+    targets += np.where(generator.random(steps.shape) < 0.3, 0.1, 0.0)  # else edges and corners
+    rays = targets - reach_m * steps, steps / np.linalg.norm(steps, axis=1, keepdims=True)
+    twin = cast_rays(occupied, grid, *rays, backend="numpy")
+    assert_same(cast_rays(occupied, grid, *rays, backend=kernel), twin)
+    assert (twin.index >= 0).any()
+
+
+def test_origins_that_share_directions_are_pairs_in_turn(kernel):
+    generator = np.random.default_rng(11)
+    occupied = generator.random(GRID.shape) < 0.1
+    origins, directions = random_rays(generator, GRID, 50)
+    pairs = origins[:7].repeat(50, axis=0), np.tile(directions, (7, 1))
+    expected = cast_rays(occupied, GRID, *pairs, backend="numpy")
+    for backend in (kernel, "numpy"):
+        assert_same(cast_rays(occupied, GRID, origins[:7, None], directions, backend), expected)
+    assert len(cast_rays(occupied, GRID, np.zeros((0, 1, 3)), directions, kernel).index) == 0
+
+
+def test_memory_order_does_not_matter(kernel):
+    generator = np.random.default_rng(13)
+    occupied = np.asfortranarray(generator.random(GRID.shape) < 0.1)
+    rays = [np.asfortranarray(array) for array in random_rays(generator, GRID, 100)]
+    twin = cast_rays(occupied, GRID, *rays, backend="numpy")
+    assert_same(cast_rays(occupied, GRID, *rays, backend=kernel), twin)
 
 
 def test_no_rays_and_one_origin_for_all():
@@ -152,15 +206,24 @@ def test_what_is_no_ray_is_refused():
         cast_rays(np.zeros((2, 2, 2), bool), GRID, np.zeros(3), one)
     with pytest.raises(ValueError, match="origins_m"):
         cast_rays(volume(), GRID, np.full((1, 3), np.nan), one)
-    with pytest.raises(ValueError, match=r"expected \(R, 3\)"):
+    with pytest.raises(ValueError, match=r"expected \(D, 3\)"):
         cast_rays(volume(), GRID, np.zeros(3), one[0])
+    with pytest.raises(ValueError, match=r"\(1, 3\) or \(O, 1, 3\) finite, got \(1, 2, 3\)"):
+        cast_rays(volume(), GRID, np.zeros((1, 2, 3)), one)
+    with pytest.raises(ValueError, match=r"expected \(8, 6, 2\) bool"):
+        cast_rays(PackedVoxels.pack(np.zeros((2, 2, 2), bool)), GRID, np.zeros(3), one)
+    with pytest.raises(ValueError, match="expected numpy, numba, cupy, got 'torch'"):
+        cast_rays(volume(), GRID, np.zeros(3), one, backend="torch")
 
 
-def test_without_numba_the_error_names_it(monkeypatch):
-    monkeypatch.setitem(sys.modules, "numba", None)
-    for module in ("compiled", "voxel_raycast_numba"):
+@pytest.mark.parametrize(
+    ("backend", "install"), [("numba", "numba"), ("cupy", r"'occflow_ros\[cupy\]'")]
+)
+def test_without_the_compiler_the_error_names_what_to_install(monkeypatch, backend, install):
+    monkeypatch.setitem(sys.modules, backend, None)
+    for module in ("compiled", f"voxel_raycast_{backend}"):
         monkeypatch.delitem(sys.modules, f"occflow_ros.ops.{module}", raising=False)
     one = np.array([(1.0, 0.0, 0.0)])
-    with pytest.raises(ImportError, match="pip install numba"):
-        cast_rays(volume(), GRID, np.zeros(3), one)
+    with pytest.raises(ImportError, match=f"expected {backend}, got none: pip install {install}"):
+        cast_rays(volume(), GRID, np.zeros(3), one, backend)
     assert cast_rays(volume(), GRID, np.zeros(3), one, backend="numpy").index[0] == -1

@@ -211,15 +211,14 @@ def random_problem(dtype=torch.float64, rays=12):
     return grid, [leaf.requires_grad_() for leaf in leaves], bundle
 
 
-def slope_error(samples):
-    slope = samples.values.gradient.norm(dim=-1)
-    return {"eikonal": (1 - slope).square().mean(dim=1), "row": samples.range_m[:, 0]}
+def energy(samples):
+    return {"energy": samples.values.sdf_m.square().mean(dim=1), "row": samples.range_m[:, 0]}
 
 
 def outputs(grid, leaves, rays, **settings):
     sdf_m, flow_m, sharpness_per_m = leaves
-    field = volume_field(grid, sdf_m, flow_m, with_gradient=True)
-    seen = see(field, rays, 10, sharpness_per_m, per_ray=slope_error, **settings)
+    field = volume_field(grid, sdf_m, flow_m)
+    seen = see(field, rays, 10, sharpness_per_m, per_ray=energy, **settings)
     return (seen.range_m, seen.opacity, seen.flow_m, *seen.per_ray.values())
 
 

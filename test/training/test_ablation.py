@@ -12,10 +12,10 @@ from occflow_ros.cli import main
 from occflow_ros.config import override
 from occflow_ros.data.selection import Selection
 from occflow_ros.errors import ConfigError, DataError
+from occflow_ros.evaluation.subject import open_subjects
 from occflow_ros.table import as_markdown, as_text
 from occflow_ros.training import ablation
 from occflow_ros.training.ablation import ABLATIONS, Budget, Study, run_study, table_of, variants_of
-from occflow_ros.training.held_out import open_held_out
 from occflow_ros.training.processes import Process
 
 ALL = tuple(ABLATIONS.values())
@@ -54,7 +54,7 @@ class Silent:
 @pytest.fixture
 def make_study(written, tmp_path):
     one = written("nuscenes")
-    held_out = tuple(open_held_out(one.folder, Selection(), range(100)))
+    held_out = tuple(open_subjects(one.folder, Selection(), range(100)))
 
     def make(monitor, **changes):
         values = {

@@ -19,8 +19,9 @@ from occflow_ros.cues.images import image_of
 from occflow_ros.data.selection import Selection
 from occflow_ros.engine import checkpoint
 from occflow_ros.errors import DataError, OutputError
+from occflow_ros.evaluation.subject import open_subjects
 from occflow_ros.models.build import build_network
-from occflow_ros.training.held_out import early, open_held_out, stream_of
+from occflow_ros.training.held_out import early, stream_of
 from occflow_ros.training.monitor import (
     LOG,
     PICTURES,
@@ -43,7 +44,7 @@ def recording(written):
 
 @pytest.fixture(scope="module")
 def held_out(recording):
-    return tuple(open_held_out(recording.folder, Selection(), range(1, 3)))
+    return tuple(open_subjects(recording.folder, Selection(), range(1, 3)))
 
 
 @pytest.fixture(scope="module")
@@ -211,16 +212,16 @@ def test_held_out_sets_are_those_that_a_drive_has(recording, held_out):
     assert (one.sets, one.middle) == (range(1, 3), 2)
     assert one.truth_files is not None
     assert early(held_out)[0].sets == range(2, 3)
-    (whole,) = open_held_out(recording.folder, Selection(), EVERY_SET)
+    (whole,) = open_subjects(recording.folder, Selection(), EVERY_SET)
     assert whole.sets == range(len(recording.drive.sets))
     with pytest.raises(DataError, match="sets from 90 on"):
-        list(open_held_out(recording.folder, Selection(), range(90, 110)))
+        list(open_subjects(recording.folder, Selection(), range(90, 110)))
 
 
 def test_sweeps_do_not_shift_the_exact_depth(written):
     """Files of truth are numbered with the sweeps; the drive is of keyframes only."""
     sweeps = written("nuscenes_sweeps")
-    (one,) = open_held_out(sweeps.folder, Selection(), EVERY_SET)
+    (one,) = open_subjects(sweeps.folder, Selection(), EVERY_SET)
     assert len(one.drive.sets) < len(sweeps.drive.sets)
     image = one.drive.sets[1]
     index = [other.stamp_ns for other in sweeps.drive.sets].index(image.stamp_ns)

@@ -10,6 +10,7 @@ from tiny_network import tiny_config
 from tiny_samples import Samples, tiny_train
 
 from occflow_ros.config import Config, GridConfig
+from occflow_ros.engine.prediction import Prediction
 from occflow_ros.engine.rendered_depth import DepthAccuracy, DepthTruth, depth_accuracy
 from occflow_ros.models.build import build_network
 from occflow_ros.structures import OccupancyFlow
@@ -72,6 +73,7 @@ def depth_of(trainer, street):
         sharpness_per_m=model.sharpness_per_m,
         level_m=model.level_m,
     )
+    of_fields = Prediction.of_fields(flow, street.odom_T_base, trainer.sharpness_per_m)
     depth_m = torch.where(inside(street.points_m), street.depth_m, torch.inf)
     accuracy = DepthAccuracy()
     for camera, odom_T_camera in enumerate(street.odom_T_camera):
@@ -80,7 +82,7 @@ def depth_of(trainer, street):
             depth_m[camera].flatten().numpy(),
             odom_T_camera,
         )
-        accuracy += depth_accuracy(flow, street.odom_T_base, truth, trainer.sharpness_per_m)
+        accuracy += depth_accuracy(of_fields, truth)
     return accuracy
 
 

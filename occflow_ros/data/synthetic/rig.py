@@ -1,4 +1,4 @@
-"""A surround rig with the layout of nuScenes: six cameras and a 32-beam LiDAR."""
+"""Rigs with the layout of nuScenes, six cameras and a 32-beam LiDAR, and of KITTI, two and 64."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ _POSITION_M = (
     (1.52, 0.49, 1.51),
 )
 _FOCAL_PX = (1266.0, 1266.0, 1266.0, 809.0, 1266.0, 1266.0)
-_REFERENCE_HW_PX = (900, 1600)
+_REFERENCE_WIDTH_PX = 1600
 _TURN_S = 0.1
+_KITTI_FOCAL_PX = 718.856
+_KITTI_REFERENCE_WIDTH_PX = 1241
+_KITTI_POSITIONS_M = {"cam2": (1.03, 0.06, 1.65), "cam3": (1.03, -0.47, 1.65)}
 _OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
 
@@ -74,7 +77,7 @@ def nuscenes_rig(height_px: int, width_px: int) -> Rig:
             name=camera_name(channel),
             width_px=width_px,
             height_px=height_px,
-            K=_intrinsics(focal, height_px, width_px),
+            K=_intrinsics(focal, _REFERENCE_WIDTH_PX, height_px, width_px),
             base_T_camera=from_rotation_translation(_yaw(yaw) @ _OPTICAL, position),
         )
         for channel, yaw, position, focal in zip(CHANNELS, _YAW_DEG, _POSITION_M, _FOCAL_PX)
@@ -88,8 +91,27 @@ def nuscenes_rig(height_px: int, width_px: int) -> Rig:
     )
 
 
-def _intrinsics(focal_px: float, height_px: int, width_px: int) -> Array:
-    focal = focal_px * width_px / _REFERENCE_HW_PX[1]
+def kitti_rig(height_px: int, width_px: int) -> Rig:
+    """The colour cameras of KITTI, level and 0.53 m apart, and its LiDAR 1.73 m above the road.
+
+    Everything fires at the reference time. The focal length follows the image's width.
+    """
+    K = _intrinsics(_KITTI_FOCAL_PX, _KITTI_REFERENCE_WIDTH_PX, height_px, width_px)
+    cameras = tuple(
+        Camera(name, width_px, height_px, K, from_rotation_translation(_OPTICAL, position_m))
+        for name, position_m in _KITTI_POSITIONS_M.items()
+    )
+    return Rig(
+        cameras=cameras,
+        offsets_s=(0.0,) * len(cameras),
+        base_T_lidar=from_rotation_translation(np.eye(3), (0.76, 0.0, 1.73)),
+        elevations_rad=np.radians(np.linspace(-24.8, 2.0, 64)),
+        firings=1800,
+    )
+
+
+def _intrinsics(focal_px: float, reference_width_px: int, height_px: int, width_px: int) -> Array:
+    focal = focal_px * width_px / reference_width_px
     return np.array(
         [[focal, 0.0, 0.5 * (width_px - 1)], [0.0, focal, 0.5 * (height_px - 1)], [0.0, 0.0, 1.0]]
     )

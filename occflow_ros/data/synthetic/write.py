@@ -1,31 +1,38 @@
-"""Writes a drive through a synthetic world as a nuScenes data set or a recording folder."""
+"""Writes a drive through a synthetic world as nuScenes, SemanticKITTI or a recording folder."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from occflow_ros.data.drive import OCC3D_GRID, Drive
 from occflow_ros.data.drive_writer import Capture, CapturedSet, DriveWriter
+from occflow_ros.data.kitti_writer import kitti_odometry_writer
 from occflow_ros.data.nuscenes_writer import nuscenes_writer
 from occflow_ros.data.recording import recording_writer
+from occflow_ros.data.semantic_kitti_voxels import FRAMES_PER_LABEL
 from occflow_ros.data.synthetic import image_truth
 from occflow_ros.data.synthetic.frames import SyntheticSet, frames, rendering_workers
 from occflow_ros.data.synthetic.image_truth import ImageTruthWriter
 from occflow_ros.data.synthetic.occupancy import occupancy_truth
-from occflow_ros.data.synthetic.rig import Rig, nuscenes_rig
+from occflow_ros.data.synthetic.rig import Rig, kitti_rig, nuscenes_rig
+from occflow_ros.data.synthetic.semantic_kitti import in_lidar_frame, voxel_truth
 from occflow_ros.data.synthetic.street import make_world
 from occflow_ros.data.synthetic.world import World
+from occflow_ros.errors import ConfigError
+from occflow_ros.geometry.se3 import Array
 from occflow_ros.output import check_free, output_folder
 from occflow_ros.structures import VoxelGrid
 
 VERSION = "v1.0-synthetic"
 
-DriveFormat = Literal["nuscenes", "recording"]
+DriveFormat = Literal["nuscenes", "semantickitti", "recording"]
 Truth = Literal["none", "occupancy", "all"]
 Progress = Callable[[Iterator[CapturedSet], int], Iterable[CapturedSet]]
 
@@ -43,7 +50,7 @@ class SceneOptions:
         image_hw_px: size of the images.
         sweeps: sets without annotation between two keyframes.
         truth: `occupancy` per keyframe, `all` with the truth of each image, or `none`.
-        grid: of the occupancy.
+        grid: of the occupancy; that of SemanticKITTI is its own.
         device: torch device that renders.
 
     Raises:
@@ -87,25 +94,31 @@ def write_synthetic(
 ) -> None:
     """Render a scene and write it; the folder appears whole or not at all.
 
-    A nuScenes data set has the version `v1.0-synthetic`. With `truth="all"` the folder `truth`
-    holds what `image_truth` says.
+    A nuScenes data set has the version `v1.0-synthetic`. SemanticKITTI gets the sequence 08, whose
+    frames are the sets, and true voxels of every fifth one, as in the official data set. With
+    `truth="all"` the folder `truth` holds what `image_truth` says.
 
     Args:
         progress: wraps the iterator of all sets, with their number.
 
     Raises:
+        ConfigError: where SemanticKITTI is asked for with sweeps.
         OutputError: where the folder is occupied or cannot be written.
     """
     check_free(folder, overwrite)
+    if drive_format == "semantickitti" and options.sweeps:
+        raise ConfigError(
+            f"sweeps: expected 0 for semantickitti, whose frames are alike, got {options.sweeps}"
+        )
     world = make_world(options.seed, options.num_sets * options.interval_s).to(options.device)
-    rig = nuscenes_rig(*options.image_hw_px)
-    header = _header(options, rig)
+    rig = _rig(drive_format, options)
+    header = _header(drive_format, options, rig)
     with (
         rendering_workers(world) as workers,
         output_folder(folder, overwrite) as partial,
         tempfile.TemporaryDirectory(dir=partial.parent, prefix=".truth-") as staging,
     ):
-        sets = _captured(world, rig, options, Path(staging), workers)
+        sets = _captured(world, rig, drive_format, options, Path(staging), workers)
         with _writer(partial, drive_format, header) as writer:
             for captured in sets if progress is None else progress(sets, options.num_sets):
                 writer.add_set(captured)
@@ -118,11 +131,18 @@ def _writer(
 ) -> AbstractContextManager[DriveWriter]:
     if drive_format == "nuscenes":
         return nuscenes_writer(folder, VERSION, header)
+    if drive_format == "semantickitti":
+        return kitti_odometry_writer(folder, header)
     return recording_writer(folder, header)
 
 
-def _header(options: SceneOptions, rig: Rig) -> Drive:
-    return Drive(
+def _rig(drive_format: DriveFormat, options: SceneOptions) -> Rig:
+    make = kitti_rig if drive_format == "semantickitti" else nuscenes_rig
+    return make(*options.image_hw_px)
+
+
+def _header(drive_format: DriveFormat, options: SceneOptions, rig: Rig) -> Drive:
+    header = Drive(
         name=f"synthetic-{options.seed:04d}",
         cameras={camera.name: camera for camera in rig.cameras},
         sets=(),
@@ -130,10 +150,16 @@ def _header(options: SceneOptions, rig: Rig) -> Drive:
         licence="CC0-1.0",
         notes=f"procedural street, seed {options.seed}",
     )
+    return in_lidar_frame(header) if drive_format == "semantickitti" else header
 
 
 def _captured(
-    world: World, rig: Rig, options: SceneOptions, staging: Path, workers: int
+    world: World,
+    rig: Rig,
+    drive_format: DriveFormat,
+    options: SceneOptions,
+    staging: Path,
+    workers: int,
 ) -> Iterator[CapturedSet]:
     times_s = [index * options.interval_s for index in range(options.num_sets)]
     image_writer = ImageTruthWriter(
@@ -142,7 +168,10 @@ def _captured(
     for number, synthetic in enumerate(frames(world, rig, times_s, workers)):
         if options.truth == "all":
             image_writer.add(number, synthetic.time_s, synthetic.renderings)
-        yield _captured_set(world, synthetic, options, number % (1 + options.sweeps) == 0)
+        if drive_format == "semantickitti":
+            yield _kitti_set(world, rig, synthetic, options, number)
+        else:
+            yield _captured_set(world, synthetic, options, number % (1 + options.sweeps) == 0)
     if options.truth == "all":
         image_writer.finish()
 
@@ -150,24 +179,46 @@ def _captured(
 def _captured_set(
     world: World, synthetic: SyntheticSet, options: SceneOptions, keyframe: bool
 ) -> CapturedSet:
-    time_s, stamp_ns = synthetic.time_s, _stamp_ns(synthetic.time_s)
     with_occupancy = keyframe and options.truth != "none"
     views = list(synthetic.renderings.values())
+    truth = (
+        occupancy_truth(world, synthetic.time_s, options.grid, views) if with_occupancy else None
+    )
+    return replace(
+        _sensors(world, synthetic, np.eye(4)),
+        boxes=synthetic.boxes if keyframe else None,
+        occupancy=truth,
+        keyframe=keyframe,
+    )
+
+
+def _kitti_set(
+    world: World, rig: Rig, synthetic: SyntheticSet, options: SceneOptions, number: int
+) -> CapturedSet:
+    captured = _sensors(world, synthetic, rig.base_T_lidar)
+    if options.truth == "none" or number % FRAMES_PER_LABEL:
+        return captured
+    labelled = range(0, options.num_sets, FRAMES_PER_LABEL)
+    times_s = [index * options.interval_s for index in labelled]
+    truth, seen = voxel_truth(world, synthetic.time_s, rig, times_s)
+    return replace(captured, occupancy=truth, lidar_mask=seen)
+
+
+def _sensors(world: World, synthetic: SyntheticSet, ego_T_base: Array) -> CapturedSet:
+    """What the sensors of a set record, with the poses of a base on the ego."""
+    stamp_ns, odom_T_base = _stamp_ns(synthetic.time_s), synthetic.odom_T_base @ ego_T_base
     return CapturedSet(
         stamp_ns=stamp_ns,
-        odom_T_base=synthetic.odom_T_base,
+        odom_T_base=odom_T_base,
         images={
             name: Capture(
                 rendering.image.cpu().numpy(),
                 _stamp_ns(rendering.time_s),
-                world.odom_T_base(rendering.time_s),
+                world.odom_T_base(rendering.time_s) @ ego_T_base,
             )
             for name, rendering in synthetic.renderings.items()
         },
-        lidar=Capture(synthetic.lidar_m, stamp_ns, synthetic.odom_T_base),
-        boxes=synthetic.boxes if keyframe else None,
-        occupancy=occupancy_truth(world, time_s, options.grid, views) if with_occupancy else None,
-        keyframe=keyframe,
+        lidar=Capture(synthetic.lidar_m, stamp_ns, odom_T_base),
     )
 
 

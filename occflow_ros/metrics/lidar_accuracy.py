@@ -18,18 +18,31 @@ from occflow_ros.metrics.voxel_iou import count_occupancy
 from occflow_ros.structures import VoxelGrid
 
 
-def load_lidar(drive: Drive, camera_set: CameraSet, grid: VoxelGrid) -> VoxelScene | None:
+def load_lidar(
+    drive: Drive, camera_set: CameraSet, grid: VoxelGrid, odom_T_base: se3.Array | None = None
+) -> VoxelScene | None:
     """Voxels that hold LiDAR points, None without a sweep.
 
     A voxel with a point in an annotated box takes the velocity of the box; all others stand.
+
+    Args:
+        drive: whose set it is.
+        camera_set: the set.
+        grid: of the voxels.
+        odom_T_base: (4, 4) pose of the grid's frame; None: that of the first camera's image, as in
+            the node.
+
+    Raises:
+        DataError: where the sweep cannot be read.
     """
     if camera_set.lidar is None or drive.base_T_lidar is None:
         return None
     points_lidar_m = read_lidar(camera_set.lidar.path).astype(np.float64)
     odom_T_lidar = camera_set.lidar.odom_T_base @ drive.base_T_lidar
     points_odom_m = se3.transform_points(odom_T_lidar, points_lidar_m)
-    reference = camera_set.images.get(next(iter(drive.cameras)), camera_set)  # as in the node
-    points_m = se3.transform_points(se3.inverse(reference.odom_T_base), points_odom_m)
+    if odom_T_base is None:
+        odom_T_base = camera_set.images.get(next(iter(drive.cameras)), camera_set).odom_T_base
+    points_m = se3.transform_points(se3.inverse(odom_T_base), points_odom_m)
     index, inside = grid.index_of(torch.from_numpy(points_m))
     voxels = tuple(index[inside].T.numpy())
     occupied = np.zeros(grid.shape, dtype=bool)
@@ -40,7 +53,7 @@ def load_lidar(drive: Drive, camera_set: CameraSet, grid: VoxelGrid) -> VoxelSce
     return VoxelScene(grid, occupied, velocity_mps)
 
 
-def against_lidar(prediction: VoxelScene, hit: VoxelScene) -> Accuracy:
+def against_lidar(prediction: VoxelScene, hit: VoxelScene, ground_z_m: float = 0.0) -> Accuracy:
     """Accuracy of one set against the voxels that hold LiDAR points.
 
     A voxel without points may be free, hidden or out of the scanner's reach, so the precision
@@ -53,7 +66,9 @@ def against_lidar(prediction: VoxelScene, hit: VoxelScene) -> Accuracy:
         against="lidar",
         sets=1,
         occupancy=count_occupancy(prediction.occupied, hit.occupied, everywhere),
-        flat_ground=count_occupancy(flat_ground(prediction.grid), hit.occupied, everywhere),
+        flat_ground=count_occupancy(
+            flat_ground(prediction.grid, ground_z_m), hit.occupied, everywhere
+        ),
         velocity=velocity_error(predicted, true, found),
         zero_velocity=velocity_error(np.zeros_like(true), true, found),
     )

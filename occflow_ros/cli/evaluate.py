@@ -1,0 +1,134 @@
+"""Compare predictions of data sets with their truth, beside published rows: docs/evaluation.md."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from occflow_ros.cli.arguments import (
+    add_device_argument,
+    add_preset_argument,
+    add_selection_arguments,
+    count,
+    positive_int,
+    selection_of,
+    sets_range,
+)
+from occflow_ros.config import resolve
+from occflow_ros.evaluation import report
+from occflow_ros.evaluation.gallery import draw_gallery
+from occflow_ros.evaluation.plots import MISSING, can_plot
+from occflow_ros.evaluation.protocols import PROTOCOLS
+from occflow_ros.evaluation.records import Record
+from occflow_ros.evaluation.run import Cues, Evaluator, Job, evaluate
+from occflow_ros.weights import choose_weights
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `occflow evaluate`."""
+    parser.add_argument(
+        "--protocol", required=True, choices=tuple(PROTOCOLS), help="what to compare with"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="recording folder, or root of a nuScenes or KITTI data set",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the evaluation; given again, it goes on where it was stopped",
+    )
+    add_selection_arguments(parser)
+    parser.add_argument(
+        "--sets", type=sets_range, default=sets_range(":"), metavar="A:B", help="of each drive"
+    )
+    parser.add_argument(
+        "--each",
+        type=positive_int,
+        default=1,
+        metavar="K",
+        help="compare every K-th of the sets that have a truth (default: %(default)s)",
+    )
+    _add_predictions(parser.add_argument_group("what is compared"))
+    _add_truth(parser.add_argument_group("what it is compared with, besides the data set's own"))
+    parser.add_argument(
+        "--workers", type=positive_int, default=1, help="processes (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--worst",
+        type=count,
+        default=6,
+        metavar="N",
+        help="pictures of so many of the worst sets (default: %(default)s)",
+    )
+
+
+def _add_predictions(group: argparse._ArgumentGroup) -> None:
+    add_preset_argument(group)
+    which = group.add_mutually_exclusive_group()
+    which.add_argument(
+        "--weights",
+        default="",
+        metavar="FILE",
+        help="checkpoint, or untrained (default: what comes with the package)",
+    )
+    which.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="DIR",
+        help="instead of a network: the bag of a node, SemanticKITTI's sequences/XX/predictions, "
+        "or labels as occflow labels names them",
+    )
+    add_device_argument(group)
+
+
+def _add_truth(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--labels", type=Path, metavar="DIR", help="made by occflow labels")
+    group.add_argument("--cues", type=Path, metavar="DIR", help="made by occflow cues")
+    group.add_argument("--flow", default="dis", help="optical flow in it (default: %(default)s)")
+    group.add_argument("--movable", help="movable masks in it, as the foreground (default: none)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Go through what is missing, print the tables and write the report."""
+    job = _job(args)
+    protocol = PROTOCOLS[job.protocol]
+    outcome = evaluate(job, args.out, args.workers, _bar)
+    print(report.as_console(protocol, outcome))
+    written = report.write_report(args.out, protocol, outcome)
+    written += draw_gallery(args.out, Evaluator(job), outcome.records, args.worst)
+    if not can_plot():
+        print(MISSING)
+    print(f"{len(written)} files are in {args.out}: {written[0].name} has the numbers")
+
+
+def _job(args: argparse.Namespace) -> Job:
+    config = resolve(args.preset)
+    weights = None
+    if args.predictions is None:
+        weights = choose_weights(args.weights, config.model)
+    return Job(
+        protocol=args.protocol,
+        data=args.data,
+        selection=selection_of(args),
+        sets=args.sets,
+        every=args.each,
+        config=config,
+        weights=weights,
+        predictions=args.predictions,
+        labels=args.labels,
+        cues=None if args.cues is None else Cues(args.cues, args.flow, args.movable),
+        device=str(args.device),
+    )
+
+
+def _bar(records: Iterable[Record], total: int) -> Iterable[Record]:
+    return tqdm(records, total=total, desc="evaluating", unit="set")

@@ -1,0 +1,262 @@
+"""Through all sets of an evaluation, in one process or several; what is known already is kept."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from occflow_ros.config import Config
+from occflow_ros.cues import CueFolder
+from occflow_ros.data.selection import Selection
+from occflow_ros.errors import DataError
+from occflow_ros.evaluation.protocol import Protocol
+from occflow_ros.evaluation.protocols import PROTOCOLS
+from occflow_ros.evaluation.records import FILE, Record, Records
+from occflow_ros.evaluation.sources import NetworkSource, Source, open_predictions
+from occflow_ros.evaluation.subject import Subject, open_subjects
+from occflow_ros.metrics.accumulator import Accumulator
+
+SETS_PER_TASK = 20
+
+Progress = Callable[[Iterable[Record], int], Iterable[Record]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cues:
+    """Cues of the images, as `CueFolder` takes them."""
+
+    folder: Path
+    flow: str | None
+    movable: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is evaluated, as plain values that any process can open.
+
+    Args:
+        protocol: name of one of `PROTOCOLS`.
+        data: folder of the drives.
+        selection: of its drives.
+        sets: to compare of each drive, as many of them as it has.
+        every: compare every k-th of those that have a truth.
+        config: of the network; of predictions that are read, size of images and height of ground.
+        weights: checkpoint; None: random values.
+        predictions: folder of recorded ones, which then stand in for the network; None: none.
+        labels: folder of `occflow labels`, which then stand in for those of the data set.
+        cues: of the images, for protocols that need some.
+        device: to compute on.
+    """
+
+    protocol: str
+    data: Path
+    selection: Selection
+    sets: range
+    every: int
+    config: Config
+    weights: Path | None = None
+    predictions: Path | None = None
+    labels: Path | None = None
+    cues: Cues | None = None
+    device: str = "cpu"
+
+    def open_source(self) -> Source:
+        """Raises DataError."""
+        if self.predictions is not None:
+            return open_predictions(self.predictions)
+        return NetworkSource(self.config, self.weights, self.device)
+
+    def open_subjects(self) -> Iterator[Subject]:
+        """Raises DataError."""
+        cues = None
+        if self.cues is not None:
+            cues = CueFolder(self.cues.folder, self.data, self.cues.flow, self.cues.movable)
+        return open_subjects(
+            self.data,
+            self.selection,
+            self.sets,
+            cues=cues,
+            labels=self.labels,
+            image_hw_px=self.config.model.image_hw_px,
+            ground_z_m=self.config.model.heads.ground_z_m,
+        )
+
+    def described(self, source: Source) -> dict[str, Any]:
+        """What tells two evaluations apart, as JSON has it."""
+        return {
+            "protocol": self.protocol,
+            "data": str(self.data),
+            "selection": list(self.selection.arguments),
+            "predictions": source.name,
+            "labels": str(self.labels or ""),
+            "cues": "" if self.cues is None else f"{self.cues.flow} {self.cues.movable}",
+            "model": self.config.model.model_dump(mode="json"),
+            "precision": self.config.stream.precision,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished evaluation.
+
+    Args:
+        total: sum over all sets.
+        records: of the sets asked for, by drive and set.
+        described: what was evaluated.
+    """
+
+    total: Accumulator
+    records: tuple[Record, ...]
+    described: dict[str, Any]
+
+    @property
+    def missing(self) -> list[tuple[str, int]]:
+        """Drive and index of the sets without a prediction."""
+        return [record.key for record in self.records if record.scores is None]
+
+
+def evaluate(job: Job, out: Path, workers: int, progress: Progress) -> Outcome:
+    """Go through the sets that are missing in the folder and sum up.
+
+    The sum is the same to the last bit for any number of workers, and for any number of stops.
+
+    Args:
+        job: what to evaluate.
+        out: folder of the evaluation.
+        workers: processes; with one, nothing is started.
+        progress: shows records as they come, given how many will come.
+
+    Raises:
+        DataError: where data, weights or predictions cannot be read, have no truth to compare, or
+            no set has a prediction.
+        OutputError: where the folder holds another evaluation or cannot be written.
+    """
+    evaluator = Evaluator(job)
+    protocol = evaluator.protocol
+    described = job.described(evaluator.source)
+    with Records(out, described) as records:
+        wanted = evaluator.wanted()
+        tasks = _tasks([key for key in wanted if key not in records])
+        count = sum(len(indices) for _, indices in tasks)
+        for record in progress(_records(evaluator, tasks, workers), count):
+            records.add(record)
+        kept = {record.key: record for record in records}
+    chosen = tuple(kept[key] for key in wanted)
+    if all(record.scores is None for record in chosen):
+        first = chosen[0]
+        raise DataError(
+            f"{evaluator.source.name}: expected predictions of {len(chosen)} sets, the first one "
+            f"that of {first.drive} at {first.stamp_ns} ns, found none"
+        )
+    return Outcome(_sum(protocol, chosen, out), chosen, described)
+
+
+def _sum(protocol: Protocol[Any], records: Iterable[Record], out: Path) -> Accumulator:
+    scores = (record.scores for record in records if record.scores is not None)
+    nothing: Accumulator = protocol.nothing
+    try:
+        return reduce(add, map(type(nothing).from_dict, scores), nothing)
+    except ValueError as error:
+        raise DataError(
+            f"{out / FILE}: expected what this version writes, which is not there ({error}); take"
+            " another --out, or remove it"
+        ) from None
+
+
+class Evaluator:
+    """A job with everything open.
+
+    Args:
+        job: to open.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.protocol: Protocol[Any] = PROTOCOLS[job.protocol]
+        self.source = job.open_source()
+        self.subjects = {one.drive.name: one for one in job.open_subjects()}
+
+    def wanted(self) -> list[tuple[str, int]]:
+        """Drive and index of each set that is to be compared; raises DataError."""
+        every, there = self.job.every, 0
+        wanted = []
+        for name, subject in self.subjects.items():
+            compared = self.protocol.compared(subject)
+            there = max(there, len(compared))
+            wanted += [(name, index) for index in compared[every - 1 :: every]]
+        if not wanted:
+            raise DataError(
+                f"{self.job.data}: expected drives with {every} sets to compare, as every "
+                f"{every}th one counts, got at most {there}"
+            )
+        return wanted
+
+    def score(self, drive: str, indices: Sequence[int]) -> Iterator[Record]:
+        """One record for each of these sets, which are in order; raises DataError."""
+        subject = self.subjects[drive]
+        for index, prediction in self.source.predictions(
+            subject, range(indices[0], indices[-1] + 1)
+        ):
+            if index in indices:
+                stamp_ns = subject.drive.sets[index].stamp_ns
+                if prediction is None:
+                    yield Record(drive, index, stamp_ns, None, {})
+                    continue
+                scores = self.protocol.score(subject, index, prediction)
+                numbers = self.protocol.numbers(scores)
+                yield Record(drive, index, stamp_ns, scores.to_dict(), numbers)
+
+
+def _tasks(keys: Sequence[tuple[str, int]]) -> list[tuple[str, list[int]]]:
+    """Runs of sets of one drive, short enough to share out."""
+    tasks: list[tuple[str, list[int]]] = []
+    for drive, index in keys:
+        if not tasks or tasks[-1][0] != drive or index - tasks[-1][1][0] >= SETS_PER_TASK:
+            tasks.append((drive, []))
+        tasks[-1][1].append(index)
+    return tasks
+
+
+def _records(
+    evaluator: Evaluator, tasks: Sequence[tuple[str, list[int]]], workers: int
+) -> Iterator[Record]:
+    if workers == 1 or len(tasks) < 2:
+        for task in tasks:
+            yield from evaluator.score(*task)
+        return
+    threads = max(1, torch.get_num_threads() // workers)
+    with ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_open,
+        initargs=(evaluator.job, threads),
+    ) as pool:
+        futures = [pool.submit(_work, *task) for task in tasks]
+        try:
+            for future in as_completed(futures):
+                yield from future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_evaluator: Evaluator | None = None
+
+
+def _open(job: Job, threads: int) -> None:
+    global _evaluator
+    torch.set_num_threads(threads)
+    _evaluator = Evaluator(job)
+
+
+def _work(drive: str, indices: list[int]) -> list[Record]:
+    if _evaluator is None:
+        raise DataError("expected a worker that has opened its job")
+    return list(_evaluator.score(drive, indices))

@@ -1,0 +1,199 @@
+"""Where predictions come from: a network, the bag of a node, or label files of any model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from occflow_ros.config import Config
+from occflow_ros.data.classes import FREE, NAMES
+from occflow_ros.data.recorded_predictions import read_predictions
+from occflow_ros.data.scene import VoxelScene
+from occflow_ros.data.semantic_kitti import EMPTY, GRID
+from occflow_ros.data.semantic_kitti import NAMES as KITTI_NAMES
+from occflow_ros.data.semantic_kitti_voxels import prediction_path, read_prediction
+from occflow_ros.data.truth import read_truth
+from occflow_ros.engine import checkpoint
+from occflow_ros.engine.prediction import Prediction
+from occflow_ros.engine.streaming import OccupancyStream
+from occflow_ros.engine.validation import predictions
+from occflow_ros.errors import DataError
+from occflow_ros.evaluation.subject import Subject
+from occflow_ros.labels.store import label_path
+from occflow_ros.models.build import build_network
+
+Predictions = Iterator[tuple[int, Prediction | None]]
+
+_BAG = "metadata.yaml"
+_KITTI = "sequences"
+_DIGEST_SIZE = 8
+
+
+class Source(Protocol):
+    """What an evaluation goes through."""
+
+    @property
+    def name(self) -> str:
+        """Says whose predictions they are, and tells two sources apart."""
+
+    def predictions(self, subject: Subject, sets: range) -> Predictions:
+        """Of each of these sets, in order; None where there is none.
+
+        Raises:
+            DataError: where something cannot be read.
+        """
+
+
+class NetworkSource:
+    """Predictions as the node makes them, from the images of a drive.
+
+    Args:
+        config: of network and stream.
+        weights: checkpoint, None for random values.
+        device: to compute on.
+
+    Raises:
+        DataError: where the weights do not fit.
+    """
+
+    def __init__(self, config: Config, weights: Path | None, device: torch.device | str) -> None:
+        network = build_network(config.model, weights, config.train.seed)
+        self._stream = OccupancyStream(network, config, device)
+        self._config = config
+        self._sharpness_per_m = _sharpness_per_m(config, weights)
+        self._name = (
+            f"random weights of seed {config.train.seed}"
+            if weights is None
+            else f"{weights.name} {_digest(weights)}"
+        )
+
+    @property
+    def name(self) -> str:
+        """File of the weights and hash of its bytes."""
+        return self._name
+
+    def predictions(self, subject: Subject, sets: range) -> Predictions:
+        """The sets before them are history."""
+        model = self._config.model
+        return predictions(
+            self._stream,
+            subject.drive,
+            model.image_hw_px,
+            self._sharpness_per_m,
+            sets,
+            model.temporal.history,
+        )
+
+
+class BagSource:
+    """What a node said while a bag was recorded, by the stamp of the set's first camera.
+
+    Args:
+        path: the rosbag2 folder.
+
+    Raises:
+        DataError: where it cannot be read or has no predictions.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._scenes = read_predictions(path)
+        self._path = path
+        if not self._scenes:
+            raise DataError(f"{path}: expected predictions of a node, found none")
+
+    @property
+    def name(self) -> str:
+        """Folder and number of predictions."""
+        return f"{self._path}, {len(self._scenes)} predictions"
+
+    def predictions(self, subject: Subject, sets: range) -> Predictions:
+        """None for sets that the node has not processed."""
+        reference = next(iter(subject.drive.cameras))
+        for index in sets:
+            camera_set = subject.drive.sets[index]
+            frame = camera_set.images.get(reference)
+            scene = None if frame is None else self._scenes.get(frame.stamp_ns)
+            if scene is None or frame is None:
+                yield index, None
+            else:
+                yield index, Prediction.of_voxels(scene, frame.odom_T_base)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSource:
+    """Files of any model: `sequences/XX/predictions/*.label`, or named as by `occflow labels`.
+
+    Args:
+        folder: with either.
+    """
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
+    def predictions(self, subject: Subject, sets: range) -> Predictions:
+        """None for sets without a file."""
+        of = self._of_kitti if (self.folder / _KITTI).is_dir() else self._of_labels
+        for index in sets:
+            yield index, of(subject, index)
+
+    def _of_kitti(self, subject: Subject, index: int) -> Prediction | None:
+        path = prediction_path(self.folder, subject.drive.name, index)
+        if not path.is_file():
+            return None
+        classes = read_prediction(path)
+        standing = np.zeros((*GRID.shape, 2), np.float32)
+        scene = VoxelScene(GRID, classes != EMPTY, standing)
+        odom_T_base = subject.drive.sets[index].odom_T_base
+        return Prediction.of_voxels(scene, odom_T_base, classes, KITTI_NAMES)
+
+    def _of_labels(self, subject: Subject, index: int) -> Prediction | None:
+        camera_set = subject.drive.sets[index]
+        path = label_path(self.folder, subject.drive, camera_set)
+        if not path.is_file():
+            return None
+        found = read_truth(path)
+        velocity_mps = np.nan_to_num(found.velocity_mps)
+        scene = VoxelScene(found.grid, found.semantics != FREE, velocity_mps)
+        return Prediction.of_voxels(scene, camera_set.odom_T_base, found.semantics, NAMES)
+
+
+def open_predictions(path: Path) -> Source:
+    """The source that a path given as `--predictions` holds.
+
+    Raises:
+        DataError: where it is none.
+    """
+    path = path.expanduser()
+    if (path / _BAG).is_file():
+        return BagSource(path)
+    if (path / _KITTI).is_dir() or any(path.glob("*/*/labels.npz")):
+        return LabelSource(path)
+    raise DataError(
+        f"{path}: expected a rosbag2 folder with {_BAG}, sequences/XX/predictions/*.label, or "
+        "DRIVE/TOKEN/labels.npz"
+    )
+
+
+def _sharpness_per_m(config: Config, weights: Path | None) -> float:
+    """ξ with which training ended; that of the configuration where the file does not say."""
+    if weights is None:
+        return config.model.sharpness_per_m
+    known = checkpoint.load(weights).metadata.get("sharpness_per_m")
+    return config.model.sharpness_per_m if known is None else float(known)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.blake2b(path.read_bytes(), digest_size=_DIGEST_SIZE).hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None

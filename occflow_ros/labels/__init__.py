@@ -1,0 +1,1 @@
+"""Occupancy and velocity labels made from LiDAR sweeps and annotated boxes."""
