@@ -310,9 +310,7 @@ NANO_TRAIN = TrainConfig(
     rendering=RenderingConfig(
         camera_grid_hw=(12, 32), samples=96, sharpness="scheduled", sharpness_per_m=(1.0, 5.0)
     ),
-    optimizer=OptimizerConfig(
-        learning_rate=6e-4, warm_up_steps=50, milestones=(0.5, 0.75, 0.9)
-    ),
+    optimizer=OptimizerConfig(learning_rate=6e-4, warm_up_steps=50, milestones=(0.5, 0.75, 0.9)),
     static_stage=StageConfig(
         steps=2400,
         factors=FactorsConfig(backbone=1.0, heads=5.0),  # nothing is pretrained

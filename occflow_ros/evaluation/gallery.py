@@ -21,6 +21,8 @@ def draw_gallery(
 ) -> list[Path]:
     """Draw `worst/<rank>_<drive>_<set>.jpg` of the worst sets; their predictions are made again.
 
+    Pictures of an earlier look at the evaluation are removed.
+
     Args:
         out: folder of the evaluation.
         evaluator: of the evaluation.
@@ -37,6 +39,8 @@ def draw_gallery(
     key = evaluator.protocol.key
     folder = out / FOLDER
     folder.mkdir(exist_ok=True)
+    for earlier in folder.glob("[0-9][0-9]_*.jpg"):
+        earlier.unlink()
     paths = []
     for rank, record in enumerate(worst(records, key, count), start=1):
         subject = evaluator.subjects[record.drive]

@@ -7,6 +7,7 @@ was stopped goes on with the sets that are missing; a line that was half written
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,13 +56,11 @@ class Records:
     """
 
     def __init__(self, folder: Path, subject: Mapping[str, Any]) -> None:
-        self._path = folder / FILE
+        self._path, self._subject = folder / FILE, subject
         self._records = {record.key: record for record in self._read(subject)}
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file: TextIO = self._path.open("a", encoding="utf-8")
-            if not self._path.stat().st_size:
-                self._append({"subject": subject})
         except OSError as error:
             raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from None
 
@@ -91,7 +90,10 @@ class Records:
         if record.scores is None:
             return
         try:
-            self._append(asdict(record))
+            if not self._path.stat().st_size:
+                self._append({"subject": self._subject})
+            numbers = {name: _or_none(value) for name, value in record.numbers.items()}
+            self._append(asdict(record) | {"numbers": numbers})
         except OSError as error:
             raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from None
 
@@ -114,12 +116,22 @@ class Records:
             try:
                 values = json.loads(line)
                 if number > 1:
-                    yield Record(**values)
+                    numbers = {name: _or_nan(value) for name, value in values["numbers"].items()}
+                    yield Record(**values | {"numbers": numbers})
                     continue
                 found = dict(values["subject"])
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise DataError(f"{self._path}: line {number} is damaged: {error}") from None
             _check_subject(self._path, found, subject)
+
+
+def _or_none(value: float) -> float | None:
+    """As JSON has it, which has no NaN."""
+    return None if math.isnan(value) else value
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _check_subject(path: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

@@ -126,7 +126,9 @@ class Outcome:
 def evaluate(job: Job, out: Path, workers: int, progress: Progress) -> Outcome:
     """Go through the sets that are missing in the folder and sum up.
 
-    The sum is the same to the last bit for any number of workers, and for any number of stops.
+    The sum is the same to the last bit for any number of workers and of stops, as long as the
+    predictions are: a network's differ in their last bits with the number of threads, which the
+    workers share.
 
     Args:
         job: what to evaluate.
@@ -141,9 +143,8 @@ def evaluate(job: Job, out: Path, workers: int, progress: Progress) -> Outcome:
     """
     evaluator = Evaluator(job)
     protocol = evaluator.protocol
-    described = job.described(evaluator.source)
+    described, wanted = job.described(evaluator.source), evaluator.wanted()
     with Records(out, described) as records:
-        wanted = evaluator.wanted()
         tasks = _tasks([key for key in wanted if key not in records])
         count = sum(len(indices) for _, indices in tasks)
         for record in progress(_records(evaluator, tasks, workers), count):

@@ -71,6 +71,13 @@ def inverse(dst_T_src: Array) -> Array:
     return from_rotation_translation(rotation.T, -rotation.T @ translation)
 
 
+def between(world_T_dst: Array, world_T_src: Array) -> Array:
+    """dst_T_src of two poses; exactly the identity where they are equal."""
+    if np.array_equal(world_T_dst, world_T_src):
+        return np.eye(4)
+    return inverse(world_T_dst) @ world_T_src
+
+
 def transform_points(dst_T_src: Array, points_src_m: Array) -> Array:
     """Points (..., 3) of src into dst."""
     return points_src_m @ dst_T_src[:3, :3].T + dst_T_src[:3, 3]

@@ -93,3 +93,10 @@ def test_what_is_not_rigid_is_refused(values, message):
 def test_a_quaternion_without_direction_is_refused(quat):
     with pytest.raises(ValueError, match="expected a quaternion of non-zero length"):
         se3.from_quaternion_translation(quat, (0, 0, 0))
+
+
+def test_between_two_poses():
+    rng = np.random.default_rng(2)
+    first, second = random_transform(rng), random_transform(rng)
+    np.testing.assert_allclose(first @ se3.between(first, second), second, atol=1e-10)
+    assert (se3.between(first, first.copy()) == np.eye(4)).all()

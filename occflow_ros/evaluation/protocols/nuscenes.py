@@ -18,6 +18,7 @@ from occflow_ros.errors import DataError
 from occflow_ros.evaluation.protocol import Key, Protocol
 from occflow_ros.evaluation.published import NUSCENES
 from occflow_ros.evaluation.subject import Subject
+from occflow_ros.geometry import se3
 from occflow_ros.metrics.accumulator import Accumulator
 from occflow_ros.metrics.accuracy import flat_ground, flat_scene, sensor_positions
 from occflow_ros.metrics.ray_ends import leaving_m, ray_ends
@@ -96,15 +97,20 @@ class NuscenesProtocol(Protocol[NuscenesScores]):
         return labelled
 
     def score(self, subject: Subject, index: int, prediction: Prediction) -> NuscenesScores:
-        """Rays through each grid as it is, voxels on the grid of the truth."""
-        path = subject.drive.sets[index].occupancy
-        assert path is not None  # one of `compared`
-        truth = read_truth(path)
+        """Rays through each grid as it is, voxels on the grid of the truth.
+
+        The prediction is of its own time, that of an image, and the truth of the set's: rays and
+        voxels are compared where the ego has driven in between.
+        """
+        camera_set = subject.drive.sets[index]
+        assert camera_set.occupancy is not None  # one of `compared`
+        path, truth = camera_set.occupancy, read_truth(camera_set.occupancy)
+        own_T_set = se3.between(prediction.odom_T_base, camera_set.odom_T_base)
         rays, classes = _Rays.of(subject, index), prediction.classes_in(NAMES)
-        found, found_public = rays.ends(prediction.scene, classes)
+        found, found_public = rays.seen_from(own_T_set).ends(prediction.scene, classes)
         true, true_public = rays.ends(_complete(truth), truth.semantics)
         flat, _ = rays.ends(flat_scene(prediction.scene.grid, subject.ground_z_m), None)
-        here = on_grid(prediction.scene, classes, truth.grid, FREE)
+        here = on_grid(prediction.scene, classes, truth.grid, FREE, own_T_set)
         lidar_mask, hit = read_lidar_mask(path), np.isfinite(true.distance_m)
         return NuscenesScores(
             sets=1,
@@ -159,14 +165,21 @@ class NuscenesProtocol(Protocol[NuscenesScores]):
 class _Rays:
     """The rays of one set: origins (O, 1, 3) and directions (D, 3)."""
 
-    origins_m: npt.NDArray[np.float64]
-    directions: npt.NDArray[np.float64]
+    origins_m: se3.Array
+    directions: se3.Array
 
     @staticmethod
     def of(subject: Subject, index: int) -> _Rays:
         drive = subject.drive
         pose = drive.sets[index].odom_T_base
         return _Rays(*ray_set(ray_origins(pose, sensor_positions(drive))))
+
+    def seen_from(self, dst_T_src: se3.Array) -> _Rays:
+        """The same rays in another frame; to the last bit where it is no other."""
+        if np.array_equal(dst_T_src, np.eye(4)):
+            return self
+        directions = self.directions @ dst_T_src[:3, :3].T
+        return _Rays(se3.transform_points(dst_T_src, self.origins_m), directions)
 
     def ends(
         self, scene: VoxelScene, classes: npt.NDArray[np.integer] | None
