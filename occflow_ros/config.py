@@ -295,7 +295,6 @@ NANO = ModelConfig(
     temporal=TemporalConfig(heads=4, points=4),
     refiner=RefinerConfig(blocks=(1, 1, 1), channels=48, output_channels=32),
     heads=HeadsConfig(hidden=32),
-    level_m=0.4,  # half a voxel: a surface that passes through the voxel occupies it
 )
 
 NANO_TRAIN = TrainConfig(

@@ -317,7 +317,7 @@ PRESETS = {
         "temporal_heads": 4,
         "temporal_points": 4,
         "refiner_blocks": (1, 1, 1),
-        "level_m": 0.4,
+        "level_m": 0.1,
     },
 }
 
