@@ -12,33 +12,24 @@ import numpy.typing as npt
 from numba import njit
 
 from occflow_ros.ops.compiled import compiled
+from occflow_ros.ops.voxel_raycast_numba import OPTIONS, face
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-_OPTIONS = {"nogil": True, "error_model": "numpy"}  # exact: no reordering, no fused operations
 
-
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _step(slope: Any) -> Any:
     return int(slope > 0.0) - int(slope < 0.0)
 
 
-@njit(**_OPTIONS)
-def _face(cell: Any, start: Any, slope: Any) -> Any:
-    """Share of a segment at which it leaves a cell along one axis."""
-    if slope > 0.0:
-        return (cell + 1 - start) / slope
-    return (cell - start) / slope if slope < 0.0 else np.inf
-
-
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _leaves(cell: Any, step: Any, count: Any) -> Any:
     """Whether a segment is beyond the grid along one axis and comes no nearer."""
     return (cell < 0 and step <= 0) or (cell >= count and step >= 0)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _carve_one(blocked: Any, start: Any, end: Any, crossed: Any) -> None:
     nx, ny, nz = blocked.shape
     x0, y0, z0 = start
@@ -54,7 +45,7 @@ def _carve_one(blocked: Any, start: Any, end: Any, crossed: Any) -> None:
                 return
         elif _leaves(x, sx, nx) or _leaves(y, sy, ny) or _leaves(z, sz, nz):
             return
-        face_x, face_y, face_z = _face(x, x0, dx), _face(y, y0, dy), _face(z, z0, dz)
+        face_x, face_y, face_z = face(x, x0, dx), face(y, y0, dy), face(z, z0, dz)
         at = min(face_x, face_y, face_z)
         up_first = (
             (face_x == at and sx > 0) or (face_y == at and sy > 0) or (face_z == at and sz > 0)
@@ -67,7 +58,7 @@ def _carve_one(blocked: Any, start: Any, end: Any, crossed: Any) -> None:
             z += sz
 
 
-@compiled(**_OPTIONS)
+@compiled(**OPTIONS)
 def carve(blocked: Mask, starts: Floats, ends: Floats, crossed: Mask) -> None:
     """Mark what segments cross; arguments as in `voxel_carve._with_numpy`."""
     for ray in range(len(starts)):

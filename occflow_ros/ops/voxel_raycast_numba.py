@@ -20,7 +20,7 @@ from occflow_ros.ops.torch_threads import share
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-_OPTIONS = {"nogil": True, "error_model": "numpy"}  # exact: no reordering, no fused operations
+OPTIONS = {"nogil": True, "error_model": "numpy"}  # exact: no reordering, no fused operations
 _TILES_PER_THREAD = 4
 
 
@@ -40,7 +40,7 @@ def cast(
     return distance_m, index
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _slab(start: Any, slope: Any, count: Any) -> Any:
     """Events (distance, downwards) at which a ray enters and leaves 0 ≤ x < count."""
     if slope > 0.0:
@@ -51,36 +51,36 @@ def _slab(start: Any, slope: Any, count: Any) -> Any:
     return (-np.inf if inside else np.inf, False), (np.inf, False)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _before(a: Any, b: Any) -> Any:
     return a[0] < b[0] or (a[0] == b[0] and a[1] < b[1])
 
 
-@njit(**_OPTIONS)
-def _face(cell: Any, start: Any, slope: Any) -> Any:
+@njit(**OPTIONS)
+def face(cell: Any, start: Any, slope: Any) -> Any:
     """Distance to the face through which a ray leaves a cell along one axis."""
     if slope > 0.0:
         return (cell + 1 - start) / slope
     return (cell - start) / slope if slope < 0.0 else np.inf
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _first_cell(start: Any, slope: Any, count: Any, enter: Any) -> Any:
     """Cell along one axis in which a ray is at an event; past a face that it crosses there."""
     cell = min(max(int(np.floor(start + slope * enter[0])), 0), count - 1)
-    if not _before(enter, (_face(cell, start, slope), slope < 0.0)):
+    if not _before(enter, (face(cell, start, slope), slope < 0.0)):
         cell += 1 if slope > 0.0 else -1
     return cell
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _way(cell: Any, start: Any, slope: Any, count: Any) -> Any:
     """Step along one axis, the cell outside at its end, and the distances to the next two faces."""
     step, end = (1, count) if slope > 0.0 else (-1, -1)
-    return step, end, _face(cell, start, slope), _face(cell + step, start, slope)
+    return step, end, face(cell, start, slope), face(cell + step, start, slope)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _cast_one(voxels: Any, shift: Any, shape: Any, starts: Any, slopes: Any) -> Any:
     """Distance and row-major index for one ray.
 
@@ -111,17 +111,17 @@ def _cast_one(voxels: Any, shift: Any, shape: Any, starts: Any, slopes: Any) -> 
             at_m, x, index = face_x, x + step_x, index + stride_x
             if x == end_x:
                 return nothing
-            face_x, next_x = next_x, _face(x + step_x, x0, dx)
+            face_x, next_x = next_x, face(x + step_x, x0, dx)
         elif face_y < face_x and face_y < face_z:
             at_m, y, index = face_y, y + step_y, index + stride_y
             if y == end_y:
                 return nothing
-            face_y, next_y = next_y, _face(y + step_y, y0, dy)
+            face_y, next_y = next_y, face(y + step_y, y0, dy)
         elif face_z < face_x and face_z < face_y:
             at_m, z, index = face_z, z + step_z, index + step_z
             if z == end_z:
                 return nothing
-            face_z, next_z = next_z, _face(z + step_z, z0, dz)
+            face_z, next_z = next_z, face(z + step_z, z0, dz)
         else:
             at_m = min(face_x, face_y, face_z)
             up_first = (
@@ -131,20 +131,20 @@ def _cast_one(voxels: Any, shift: Any, shape: Any, starts: Any, slopes: Any) -> 
             )
             if face_x == at_m and (dx > 0.0) == up_first:
                 x += step_x
-                face_x, next_x = next_x, _face(x + step_x, x0, dx)
+                face_x, next_x = next_x, face(x + step_x, x0, dx)
             if face_y == at_m and (dy > 0.0) == up_first:
                 y += step_y
-                face_y, next_y = next_y, _face(y + step_y, y0, dy)
+                face_y, next_y = next_y, face(y + step_y, y0, dy)
             if face_z == at_m and (dz > 0.0) == up_first:
                 z += step_z
-                face_z, next_z = next_z, _face(z + step_z, z0, dz)
+                face_z, next_z = next_z, face(z + step_z, z0, dz)
             if x == end_x or y == end_y or z == end_z:
                 return nothing
             index = (x * ny + y) * nz + z
     return at_m, index
 
 
-@compiled(**_OPTIONS)
+@compiled(**OPTIONS)
 def _cast_part(inputs: Any, outputs: Any, part: Any) -> None:
     """A range of the rays; arguments as in `cast`, outputs (R,)."""
     voxels, shift, shape, starts, slopes = inputs
