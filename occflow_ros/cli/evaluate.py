@@ -35,9 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
+        nargs="+",
         required=True,
         metavar="DIR",
-        help="recording folder, or root of a nuScenes or KITTI data set",
+        help="recording folders, or roots of nuScenes or KITTI data sets",
     )
     parser.add_argument(
         "--out",
@@ -117,7 +118,7 @@ def _job(args: argparse.Namespace) -> Job:
         weights = choose_weights(args.weights, config.model)
     return Job(
         protocol=args.protocol,
-        data=args.data,
+        data=tuple(args.data),
         selection=selection_of(args),
         sets=args.sets,
         every=args.each,

@@ -44,7 +44,7 @@ class Job:
 
     Args:
         protocol: name of one of `PROTOCOLS`.
-        data: folder of the drives.
+        data: folders of the drives.
         selection: of its drives.
         sets: to compare of each drive, as many of them as it has.
         every: compare every k-th of those that have a truth.
@@ -57,7 +57,7 @@ class Job:
     """
 
     protocol: str
-    data: Path
+    data: tuple[Path, ...]
     selection: Selection
     sets: range
     every: int
@@ -76,24 +76,25 @@ class Job:
 
     def open_subjects(self) -> Iterator[Subject]:
         """Raises DataError."""
-        cues = None
-        if self.cues is not None:
-            cues = CueFolder(self.cues.folder, self.data, self.cues.flow, self.cues.movable)
-        return open_subjects(
-            self.data,
-            self.selection,
-            self.sets,
-            cues=cues,
-            labels=self.labels,
-            image_hw_px=self.config.model.image_hw_px,
-            ground_z_m=self.config.model.heads.ground_z_m,
-        )
+        for folder in self.data:
+            cues = None
+            if self.cues is not None:
+                cues = CueFolder(self.cues.folder, folder, self.cues.flow, self.cues.movable)
+            yield from open_subjects(
+                folder,
+                self.selection,
+                self.sets,
+                cues=cues,
+                labels=self.labels,
+                image_hw_px=self.config.model.image_hw_px,
+                ground_z_m=self.config.model.heads.ground_z_m,
+            )
 
     def described(self, source: Source) -> dict[str, Any]:
         """What tells two evaluations apart, as JSON has it."""
         return {
             "protocol": self.protocol,
-            "data": str(self.data),
+            "data": [str(folder) for folder in self.data],
             "selection": list(self.selection.arguments),
             "predictions": source.name,
             "labels": str(self.labels or ""),
@@ -183,7 +184,13 @@ class Evaluator:
         self.job = job
         self.protocol: Protocol[Any] = PROTOCOLS[job.protocol]
         self.source = job.open_source()
-        self.subjects = {one.drive.name: one for one in job.open_subjects()}
+        self.subjects: dict[str, Subject] = {}
+        for subject in job.open_subjects():
+            name = subject.drive.name
+            if name in self.subjects:
+                folders = self.subjects[name].folder, subject.folder
+                raise DataError(f"{name}: expected drives of different names, got two in {folders}")
+            self.subjects[name] = subject
 
     def wanted(self) -> list[tuple[str, int]]:
         """Drive and index of each set that is to be compared; raises DataError."""
@@ -194,9 +201,10 @@ class Evaluator:
             there = max(there, len(compared))
             wanted += [(name, index) for index in compared[every - 1 :: every]]
         if not wanted:
+            folders = ", ".join(map(str, self.job.data))
             raise DataError(
-                f"{self.job.data}: expected drives with {every} sets to compare, as every "
-                f"{every}th one counts, got at most {there}"
+                f"{folders}: expected drives with {every} sets to compare, as every {every}th one "
+                f"counts, got at most {there}"
             )
         return wanted
 

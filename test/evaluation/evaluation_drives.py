@@ -53,7 +53,7 @@ def job(protocol, data, **changes):
     """All sets of a data set; random weights of the tiny network without `predictions`."""
     plain = Job(
         protocol=protocol,
-        data=data,
+        data=(data,),
         selection=Selection(),
         sets=range(2**31),
         every=1,

@@ -125,7 +125,7 @@ def test_two_workers_give_the_same_files(asked, whole, tmp_path, monkeypatch):
 def test_another_evaluation_is_refused(asked, whole, tmp_path, changes, mention):
     (tmp_path / FILE).write_bytes(whole[FILE])
     if "labels" in changes:
-        changes = {"labels": write_labels(drive_of(asked.data), tmp_path / changes["labels"])}
+        changes = {"labels": write_labels(drive_of(*asked.data), tmp_path / changes["labels"])}
     with pytest.raises(OutputError, match=mention):
         evaluate(replace(asked, **changes), tmp_path, 1, quietly)
     assert (tmp_path / FILE).read_bytes() == whole[FILE]
@@ -158,7 +158,7 @@ def test_scores_of_another_version_are_named(asked, whole, tmp_path):
 
 
 def test_sets_without_prediction_are_named_and_may_come_later(predicted, tmp_path):
-    drive = drive_of(predicted.data)
+    drive = drive_of(*predicted.data)
     late = [label_path(predicted.predictions, drive, drive.sets[index]) for index in (1, 3)]
     kept = [path.read_bytes() for path in late]
     for path in late:
@@ -190,10 +190,21 @@ def test_every_second_set_is_compared(predicted, tmp_path):
 
 def test_a_prediction_on_another_grid_is_compared(predicted, tmp_path):
     """Voxels of another size are looked up; rays go through each grid as it is."""
-    drive = drive_of(predicted.data)
+    drive = drive_of(*predicted.data)
     path = label_path(predicted.predictions, drive, drive.sets[0])
     write_truth(path, coarsen_truth(read_truth(path), (16, 12, 4)))
-    asked = job("nuscenes", predicted.data, predictions=predicted.predictions, sets=range(1))
+    asked = job("nuscenes", *predicted.data, predictions=predicted.predictions, sets=range(1))
     numbers = PROTOCOLS["nuscenes"].numbers(evaluate(asked, tmp_path / "out", 1, quietly).total)
     assert 0.0 < numbers["camera_iou"] < 1.0
     assert 0.0 < numbers["agnostic_ray_iou"] < 1.0
+
+
+def test_drives_of_several_folders_add_up(written, tmp_path):
+    folders = written("nuscenes"), written("semantickitti")
+    alone = [job("depth", folder) for folder in folders]
+    both = replace(alone[0], data=folders)
+    parts = [evaluate(one, tmp_path / one.data[0].name, 1, quietly) for one in alone]
+    whole = evaluate(both, tmp_path / "both", 1, quietly)
+    assert whole.total == parts[0].total + parts[1].total
+    with pytest.raises(DataError, match="expected drives of different names, got two"):
+        evaluate(replace(both, data=(folders[0],) * 2), tmp_path / "twice", 1, quietly)
