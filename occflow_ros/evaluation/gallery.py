@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from occflow_ros.evaluation.protocol import Key
-from occflow_ros.evaluation.records import Record
+from occflow_ros.evaluation.records import Record, having
 from occflow_ros.evaluation.run import Evaluator
 from occflow_ros.output import write_bytes
 from occflow_ros.viz.canvas import jpeg
@@ -63,6 +62,5 @@ def draw_gallery(
 
 def worst(records: Sequence[Record], key: Key, count: int) -> list[Record]:
     """The worst ones first; sets without the number are left out."""
-    known = [one for one in records if math.isfinite(one.numbers.get(key.name, math.nan))]
     sign = 1.0 if key.high_is_good else -1.0
-    return sorted(known, key=lambda one: sign * one.numbers[key.name])[:count]
+    return sorted(having(records, key.name), key=lambda one: sign * one.numbers[key.name])[:count]

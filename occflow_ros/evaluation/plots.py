@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import math
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from occflow_ros.evaluation.protocol import Protocol
+from occflow_ros.evaluation.records import having
 from occflow_ros.evaluation.run import Outcome
 from occflow_ros.output import write_bytes
 
@@ -38,11 +38,7 @@ def draw_plots(out: Path, protocol: Protocol[Any], outcome: Outcome) -> list[Pat
         OutputError: where it cannot be written.
     """
     key = protocol.key
-    known = [
-        record
-        for record in outcome.records
-        if math.isfinite(record.numbers.get(key.name, math.nan))
-    ]
+    known = having(outcome.records, key.name)
     if not known or not can_plot():
         return []
     from matplotlib.figure import Figure

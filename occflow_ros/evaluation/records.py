@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -92,7 +92,7 @@ class Records:
         try:
             if not self._path.stat().st_size:
                 self._append({"subject": self._subject})
-            numbers = {name: _or_none(value) for name, value in record.numbers.items()}
+            numbers = {name: or_none(value) for name, value in record.numbers.items()}
             self._append(asdict(record) | {"numbers": numbers})
         except OSError as error:
             raise OutputError(f"{self._path}: cannot be written: {error.strerror}") from None
@@ -125,7 +125,12 @@ class Records:
             _check_subject(self._path, found, subject)
 
 
-def _or_none(value: float) -> float | None:
+def having(records: Iterable[Record], name: str) -> list[Record]:
+    """The records that have this number."""
+    return [one for one in records if math.isfinite(one.numbers.get(name, math.nan))]
+
+
+def or_none(value: float) -> float | None:
     """As JSON has it, which has no NaN."""
     return None if math.isnan(value) else value
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from occflow_ros.evaluation.plots import draw_plots
 from occflow_ros.evaluation.protocol import Protocol
-from occflow_ros.evaluation.records import Record
+from occflow_ros.evaluation.records import Record, or_none
 from occflow_ros.evaluation.run import Outcome
 from occflow_ros.output import write_text
 from occflow_ros.table import Table, as_markdown, as_text
@@ -62,7 +62,7 @@ def _json(protocol: Protocol[Any], outcome: Outcome) -> str:
         "evaluated": outcome.described,
         "sets": len(outcome.records),
         "sets_without_prediction": outcome.missing,
-        "numbers": {name: _or_none(value) for name, value in numbers.items()},
+        "numbers": {name: or_none(value) for name, value in numbers.items()},
         "reasons": protocol.reasons(outcome.total),
         "counts": outcome.total.to_dict(),
     }
@@ -107,7 +107,3 @@ def _named(sets: Sequence[tuple[str, int]]) -> str:
     """The first ones; JSON has them all."""
     names = [f"{drive} {index}" for drive, index in sets[:_MOST_NAMES]]
     return ", ".join([*names, "…"] if len(sets) > _MOST_NAMES else names)
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
