@@ -16,12 +16,11 @@ from pydantic import (
     Field,
     PositiveInt,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 
 from occflow_ros.errors import ConfigError
+from occflow_ros.node_config import NodeConfig
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.training_config import (
     FactorsConfig,
@@ -178,65 +177,6 @@ class StreamConfig(StrictModel):
         "float32", description="of matrix products and convolutions"
     )
     compile: bool = Field(False, description="torch.compile the stages; warming up takes longer")
-
-
-class CameraTopicConfig(StrictModel):
-    """How the images of the cameras arrive."""
-
-    names: tuple[str, ...] = Field(("cam_front",), min_length=1, description="cameras of the rig")
-    image_topic: str = Field("{name}/image_raw", description="topic of a camera's images")
-    info_topic: str = Field("{name}/camera_info", description="topic of a camera's CameraInfo")
-    compressed: bool = Field(False, description="subscribe to image_topic/compressed")
-    reliable: bool = Field(False, description="reliable instead of best-effort subscriptions")
-    reference: str = Field("", description="camera whose stamp is the set's; empty: the first")
-    queue_size: int = Field(10, ge=1, description="images kept for synchronisation, per camera")
-    tolerance_s: float = Field(0.1, gt=0, description="largest spread of stamps in one set")
-
-    @field_validator("names")
-    @classmethod
-    def _names_differ(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(names)) < len(names):
-            raise ValueError("expected each camera once")
-        return names
-
-    @field_validator("image_topic", "info_topic")
-    @classmethod
-    def _topics_differ(cls, topic: str, info: ValidationInfo) -> str:
-        if "{name}" not in topic and len(info.data.get("names", ())) > 1:
-            raise ValueError("expected {name} in the topic of several cameras")
-        return topic
-
-    @field_validator("reference")
-    @classmethod
-    def _reference_exists(cls, reference: str, info: ValidationInfo) -> str:
-        if reference and reference not in info.data.get("names", (reference,)):
-            raise ValueError(f"expected one of the cameras {info.data['names']}")
-        return reference
-
-    @property
-    def reference_name(self) -> str:
-        """Camera whose stamp is the set's."""
-        return self.reference or self.names[0]
-
-
-class NodeConfig(StrictModel):
-    """The ROS node."""
-
-    cameras: CameraTopicConfig = CameraTopicConfig()
-    fixed_frame: str = Field("odom", description="frame in which ego motion is measured")
-    base_frame: str = Field("base_link", description="ego frame")
-    tf_wait_s: float = Field(0.2, ge=0, description="wait for a transform before a set is dropped")
-    costmap_z_m: tuple[float, float] = Field((0.3, 2.5), description="heights that block the way")
-    flow_min_mps: float = Field(0.5, ge=0, description="slower voxels get no arrow")
-    max_arrows: int = Field(2000, ge=0, description="arrows in flow/markers at most")
-    marker_lifetime_s: float = Field(2.0, ge=0, description="displays forget markers after this")
-
-    @field_validator("costmap_z_m")
-    @classmethod
-    def _band_is_not_empty(cls, z_m: tuple[float, float]) -> tuple[float, float]:
-        if z_m[0] >= z_m[1]:
-            raise ValueError("expected the lower height first")
-        return z_m
 
 
 class RunConfig(StrictModel):

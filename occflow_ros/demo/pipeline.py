@@ -142,7 +142,7 @@ def _for_drive(config: Config, source: Source) -> Config:
     """The configuration with the cameras and frames of the drive, sent as the replay sends them."""
     drive = source.drive
     cameras = config.node.cameras.model_copy(
-        update={"names": tuple(drive.cameras), "compressed": True, "reliable": True}
+        update={"names": tuple(drive.cameras), "compressed": (True,), "reliable": (True,)}
     )
     node = config.node.model_copy(
         update={

@@ -17,13 +17,15 @@ from occflow_ros.config import PRESETS, Config, ModelConfig
 from occflow_ros.errors import DataError, OutputError
 from occflow_ros.output import output_file
 
+_DESCRIBED = ("model", "train")  # how a vehicle runs it is not of the weights
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What a file holds.
 
     Args:
-        config: the configuration the weights were made with.
+        config: network and training that the weights were made with; the rest are defaults.
         weights: by parameter name.
         metadata: what else was saved, for example the training step.
     """
@@ -52,7 +54,10 @@ def save_tensors(
 ) -> None:
     """As `save`, of any tensors by name; `load` reads it back. Raises OutputError."""
     weights = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    header = {"config": config.model_dump_json(), "metadata": json.dumps(dict(metadata or {}))}
+    header = {
+        "config": config.model_dump_json(include=set(_DESCRIBED)),
+        "metadata": json.dumps(dict(metadata or {})),
+    }
     with output_file(path) as partial:
         try:
             save_file(weights, partial, metadata=header)
@@ -74,7 +79,8 @@ def load(path: Path) -> Checkpoint:
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path}: expected a safetensors checkpoint: {error}") from None
     try:
-        config = Config.model_validate_json(header["config"])
+        values = json.loads(header["config"])
+        config = Config.model_validate({part: values[part] for part in _DESCRIBED})
         return Checkpoint(config, weights, json.loads(header["metadata"]))
     except (KeyError, ValidationError, json.JSONDecodeError) as error:
         raise DataError(

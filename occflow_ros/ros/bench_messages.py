@@ -13,16 +13,16 @@ from sensor_msgs_py import point_cloud2
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from occflow_ros.config import NodeConfig
 from occflow_ros.data.drive import OCC3D_GRID
 from occflow_ros.measurement import Measurement, Options, time_ms
 from occflow_ros.msg import OccupancyFlow as OccupancyFlowMessage
+from occflow_ros.node_config import DisplayConfig
 from occflow_ros.ros import conversions, markers
 from occflow_ros.ros.conversions import VoxelArrays
 from occflow_ros.structures import OccupancyFlow
 
 LIFETIME_S = 1.0
-DEFAULTS = NodeConfig()
+DEFAULTS = DisplayConfig()
 BY_OBJECT_REPEAT = 5
 
 

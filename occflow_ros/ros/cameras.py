@@ -15,7 +15,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from occflow_ros.config import CameraTopicConfig
+from occflow_ros.node_config import CameraTopicConfig
 from occflow_ros.ros.stamps import stamp_ns
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ class CameraInputs:
         }
         filters = [self._subscribe(node, name) for name in config.names]
         self._synchronizer = ApproximateTimeSynchronizer(
-            filters, config.queue_size, config.tolerance_s
+            filters, config.queue_size, max(config.tolerance_s)
         )
         self._synchronizer.registerCallback(self._collect)
 
@@ -148,8 +148,8 @@ class CameraInputs:
         def on_info(message: CameraInfo) -> None:
             self.infos.put(name, message)
 
-        qos = _qos(self._config)
-        kind = CompressedImage if self._config.compressed else Image
+        qos = _qos(self._config, name)
+        kind = CompressedImage if self._config.by_name(self._config.compressed)[name] else Image
         node.create_subscription(kind, self.image_topics[name], on_image, qos)
         node.create_subscription(CameraInfo, self.info_topics[name], on_info, qos)
         return images
@@ -159,7 +159,7 @@ class CameraInputs:
 
         The synchronizer discards the oldest first, so in full queues they would outlive all others.
         """
-        latest_ns = stamp_ns + round(self._config.tolerance_s * 1e9)
+        latest_ns = stamp_ns + round(max(self._config.tolerance_s) * 1e9)
         if self._last_ns.get(name, 0) > latest_ns:
             for queue in self._synchronizer.queues:
                 for late_ns in [queued_ns for queued_ns in queue if queued_ns > latest_ns]:
@@ -180,11 +180,13 @@ class CameraInputs:
 
 def _image_topic(node: Node, config: CameraTopicConfig, name: str) -> str:
     topic = config.image_topic.format(name=name)
-    return node.resolve_topic_name(f"{topic}/compressed" if config.compressed else topic)
+    compressed = config.by_name(config.compressed)[name]
+    return node.resolve_topic_name(f"{topic}/compressed" if compressed else topic)
 
 
-def _qos(config: CameraTopicConfig) -> QoSProfile:
-    reliability = ReliabilityPolicy.RELIABLE if config.reliable else ReliabilityPolicy.BEST_EFFORT
+def _qos(config: CameraTopicConfig, name: str) -> QoSProfile:
+    reliable = config.by_name(config.reliable)[name]
+    reliability = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST, depth=config.queue_size, reliability=reliability
     )

@@ -33,7 +33,7 @@ class CostmapConverter:
         heights_m = grid.centers_m()[0, 0, :, 2]
         self._levels = ((heights_m >= z_m[0]) & (heights_m <= z_m[1])).nonzero().squeeze(1)
         if not len(self._levels):
-            raise ConfigError(f"node.costmap_z_m: expected heights within {grid}, got {z_m}")
+            raise ConfigError(f"node.costmap.z_m: expected heights within {grid}, got {z_m}")
         if abs(grid.voxel_size_m[0] - grid.voxel_size_m[1]) > 1e-6:
             raise ConfigError(f"costmap: expected square cells, got {grid.voxel_size_m}")
         self._columns_m = grid.centers_m()[:, :, self._levels[len(self._levels) // 2]]

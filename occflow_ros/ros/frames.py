@@ -59,7 +59,7 @@ class FrameBuilder:
     def _poses(self, image_set: ImageSet) -> dict[str, Array]:
         """Pose of the base at each image's own stamp, by camera name."""
         node = self._config.node
-        deadline_s = time.monotonic() + node.tf_wait_s
+        deadline_s = time.monotonic() + node.pose.wait_s
         poses = {}
         for name, image in image_set.images.items():
             if image.stamp_ns == 0:
@@ -72,7 +72,7 @@ class FrameBuilder:
         return poses
 
     def _cameras(self, image_set: ImageSet) -> dict[str, Camera]:
-        deadline_s = time.monotonic() + self._config.node.tf_wait_s
+        deadline_s = time.monotonic() + self._config.node.pose.wait_s
         cameras = {}
         for name, image in image_set.images.items():
             topic = self._inputs.info_topics[name]

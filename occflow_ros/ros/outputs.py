@@ -51,8 +51,8 @@ class Outputs:
 
     def __init__(self, node: Node, config: RunConfig) -> None:
         settings = config.node
-        costmap = CostmapConverter(config.model.grid.voxels, settings.costmap_z_m)
-        lifetime_s = settings.marker_lifetime_s
+        costmap = CostmapConverter(config.model.grid.voxels, settings.costmap.z_m)
+        display = settings.display
         self._base_frame = settings.base_frame
         self._topics: list[tuple[Publisher, Callable[[Result], object]]] = []
 
@@ -72,13 +72,13 @@ class Outputs:
         add(
             MarkerArray,
             "~/occupancy/markers",
-            lambda result: markers.occupancy_markers(result.voxels, lifetime_s),
+            lambda result: markers.occupancy_markers(result.voxels, display.lifetime_s),
         )
         add(
             MarkerArray,
             "~/flow/markers",
             lambda result: markers.flow_markers(
-                result.voxels, lifetime_s, settings.flow_min_mps, settings.max_arrows
+                result.voxels, display.lifetime_s, display.flow_min_mps, display.max_arrows
             ),
         )
         add(

@@ -61,7 +61,7 @@ def ros(tiny_preset):
         "preset": str(tiny_preset),
         "node.cameras.names": "[left,right]",
         "node.cameras.reliable": "true",
-        "node.tf_wait_s": "0.2",
+        "node.pose.wait_s": "0.2",
     }
     arguments = [part for item in parameters.items() for part in ("-p", ":=".join(item))]
     rclpy.init(

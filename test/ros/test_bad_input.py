@@ -37,13 +37,13 @@ def assert_one_line(result, name, mention):
 @pytest.mark.parametrize(
     ("name", "parameters", "mention"),
     [
-        ("node", {"node.tf_wait_s": "soon"}, "node.tf_wait_s"),
+        ("node", {"node.pose.wait_s": "soon"}, "node.pose.wait_s"),
         ("node", {"node.cameras.names": []}, "parameters: "),
         ("node", {"prset": "nano"}, "prset: unknown parameter"),
         ("node", {"preset": "pico"}, "pico"),
         ("node", {"weights": "/nowhere/w.safetensors"}, "/nowhere/w.safetensors"),
         ("node", {"device": "abacus"}, "device: expected"),
-        ("node", {"node.costmap_z_m": [90.0, 91.0]}, "node.costmap_z_m"),
+        ("node", {"node.costmap.z_m": [90.0, 91.0]}, "node.costmap.z_m"),
         ("replay", {}, "source: expected"),
         ("replay", {"source": "/nowhere"}, "/nowhere"),
         ("replay", {"source": "DRIVE", "transport": "pigeon"}, "transport"),

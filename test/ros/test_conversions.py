@@ -166,5 +166,5 @@ def test_costmap_takes_the_column_maximum_and_leaves_the_unseen_unknown():
 
 
 def test_a_band_outside_the_grid_is_named():
-    with pytest.raises(ConfigError, match="node.costmap_z_m"):
+    with pytest.raises(ConfigError, match="node.costmap.z_m"):
         CostmapConverter(GRID, (5.0, 6.0))

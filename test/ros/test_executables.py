@@ -103,7 +103,7 @@ def play(start, drive, tmp_path, transport="compressed", **node_parameters):
         node__cameras__names=["left", "right"],
         node__cameras__compressed=transport == "compressed",
         node__cameras__reliable=True,
-        node__tf_wait_s=2.0,
+        node__pose__wait_s=2.0,
         **node_parameters,
     )
     recorder = start("recorder", output=str(tmp_path / "bag"))

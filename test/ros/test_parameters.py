@@ -9,6 +9,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from occflow_ros import config
 from occflow_ros.errors import ConfigError
+from occflow_ros.node_config import PoseConfig
 from occflow_ros.ros.parameters import Parameters, leaves
 
 NANO = config.preset("nano").run
@@ -45,13 +46,13 @@ def test_without_overrides_the_parameters_are_the_configuration(node_with):
 def test_overrides_reach_the_configuration(node_with):
     node = node_with(
         "node.cameras.names:=[a, b]",
-        "node.tf_wait_s:=1",
+        "node.pose.wait_s:=1",
         "model.grid.lower_m:=[0.0, -1.0, -2.0]",
         "stream.max_gap_s:=9.5",
     )
     read = Parameters(node).read(NANO)
     assert read.node.cameras.names == ("a", "b")
-    assert read.node.tf_wait_s == 1.0
+    assert read.node.pose.wait_s == 1.0
     assert read.model.grid.lower_m == (0.0, -1.0, -2.0)
     assert read.stream.max_gap_s == 9.5
 
@@ -59,13 +60,13 @@ def test_overrides_reach_the_configuration(node_with):
 @pytest.mark.parametrize(
     ("override", "mention"),
     [
-        ("node.tf_wait_s:=soon", "node.tf_wait_s"),
-        ("node.tf_wait_s:=-1.0", "node.tf_wait_s"),
+        ("node.pose.wait_s:=soon", "node.pose.wait_s"),
+        ("node.pose.wait_s:=-1.0", "node.pose.wait_s"),
         ("node.cameras.queue_size:=0", "node.cameras.queue_size"),
         ("node.cameras.names:=[a, a]", "node.cameras.names: .*each camera once"),
         ("node.cameras.reference:=roof", "node.cameras.reference: .*one of the cameras"),
         ("node.cameras.names:=front", "node.cameras.names"),
-        ("node.costmap_z_m:=[2.0, 1.0]", "node.costmap_z_m: .*lower height first"),
+        ("node.costmap.z_m:=[2.0, 1.0]", "node.costmap.z_m: .*lower height first"),
         ("model.grid.shape:=[10, 10]", "model.grid.shape"),
     ],
 )
@@ -75,17 +76,17 @@ def test_a_wrong_value_is_named(node_with, override, mention):
 
 
 def test_a_misspelt_parameter_is_named(node_with):
-    parameters = Parameters(node_with("node.tf_wiat_s:=1.0", "use_sim_time:=true"))
+    parameters = Parameters(node_with("node.pose.wiat_s:=1.0", "use_sim_time:=true"))
     parameters.read(NANO)
-    with pytest.raises(ConfigError, match=r"^node.tf_wiat_s: unknown parameter$"):
+    with pytest.raises(ConfigError, match=r"^node.pose.wiat_s: unknown parameter$"):
         parameters.check_all_known()
 
 
 def test_descriptions_and_bounds_are_those_of_the_configuration(node_with):
     node = node_with()
     Parameters(node).read(NANO)
-    descriptor = node.describe_parameter("node.tf_wait_s")
-    field = config.NodeConfig.model_fields["tf_wait_s"]
+    descriptor = node.describe_parameter("node.pose.wait_s")
+    field = PoseConfig.model_fields["wait_s"]
     assert descriptor.description == field.description
     assert descriptor.floating_point_range[0].from_value == 0.0
     assert descriptor.read_only
