@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -25,7 +27,11 @@ KITTI_LIDAR_COLUMNS = 4
 
 _ENCODING: dict[str, tuple[int, ...]] = {".jpg": (cv2.IMWRITE_JPEG_QUALITY, 95), ".png": ()}
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-_END_MARKERS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
+_PNG_END = b"IEND"
+_PNG_DEPTH_AT = 24
+_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_MOST_PIXELS_PER_BYTE = 1000  # one colour all over, as tightly as JPEG can
+_END_MARKERS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": _PNG_END}
 
 
 def read_image(path: Path) -> Image:
@@ -40,22 +46,76 @@ def read_image(path: Path) -> Image:
 def decode_image(data: bytes, where: str) -> Image:
     """The bytes of a JPEG or PNG to (H, W, 3) uint8 RGB; `where` names them in errors.
 
+    Damage inside the data of a JPEG cannot always be told from picture: it may show as one.
+
     Raises:
-        DataError: where they are cut short or no image.
+        DataError: where they are cut short, of 16 bit, or no image.
     """
+    return cv2.cvtColor(_decode(data, _AS_STORED, where), cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def decode_mosaic(data: bytes, to_rgb: int, where: str) -> Image:
+    """The bytes of a JPEG or PNG that may hold a Bayer mosaic to (H, W, 3) uint8 RGB.
+
+    Args:
+        data: the file; one with colours needs no more than decoding.
+        to_rgb: OpenCV's code of the mosaic's conversion to RGB.
+        where: names the bytes in errors.
+
+    Raises:
+        DataError: as `decode_image`.
+    """
+    pixels = _decode(data, cv2.IMREAD_UNCHANGED, where)
+    return cv2.cvtColor(pixels, to_rgb) if pixels.ndim == 2 else decode_image(data, where)  # type: ignore[return-value]
+
+
+def _decode(data: bytes, flags: int, where: str) -> Image:
     marker = _END_MARKERS.get(data[:2])
     if marker is None:
         raise DataError(
             f"{where}: expected a JPEG or PNG image, got {len(data)} bytes that are neither"
         )
-    whole = marker in data[len(data) // 2 :]  # decoders fill what is missing with grey
+    if marker == _PNG_END and data[_PNG_DEPTH_AT : _PNG_DEPTH_AT + 1] == b"\x10":
+        raise DataError(f"{where}: expected an image of 8 bit, got a PNG of 16 bit")
+    # Decoders fill what is missing with grey. The marker is at the end, or before some padding.
+    whole = data.rfind(marker, len(data) // 2) >= 0
+    whole = whole and (_png_is_sound(data) if marker == _PNG_END else _jpeg_is_sound(data))
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED) if whole else None
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if whole else None
     except cv2.error:  # a header with an absurd size
         image = None
     if image is None:
         raise DataError(f"{where}: expected a whole image, got a corrupt one of {len(data)} bytes")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    return image  # type: ignore[return-value]
+
+
+def _png_is_sound(data: bytes) -> bool:
+    """Whether each chunk has its checksum; there are damaged files on which OpenCV never ends."""
+    at = 8
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            return False
+        if data[at + 4 : at + 8] == _PNG_END:
+            return True
+        at = end + 4
+    return False
+
+
+def _jpeg_is_sound(data: bytes) -> bool:
+    """Whether the size can be: a damaged one may take seconds and gigabytes to fill with grey."""
+    return _jpeg_pixels(data) <= _MOST_PIXELS_PER_BYTE * len(data)
+
+
+def _jpeg_pixels(data: bytes) -> int:
+    """Number of pixels that the frame header states; 0 where it is not found."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] in _JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return height * width
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
 
 
 def write_image(path: Path, image: Image) -> None:

@@ -13,6 +13,7 @@ import torch
 
 from occflow_ros.geometry import se3
 from occflow_ros.geometry.camera import Image, ImageFit
+from occflow_ros.ops.area_resize import fit_image
 from occflow_ros.structures import CameraRig, Frame
 
 
@@ -66,7 +67,7 @@ def assemble_frame(
         if (view := views.get(name)) is None:
             continue
         fit = ImageFit(view.image.shape[:2], image_hw_px)
-        images[index] = torch.from_numpy(fit.image(view.image)).permute(2, 0, 1)  # (3, H, W)
+        images[index] = torch.from_numpy(fit_image(fit, view.image)).permute(2, 0, 1)  # (3, H, W)
         K[index] = fit.intrinsics(view.K)
         base_T_camera[index] = ref_base_T_odom @ view.odom_T_base @ view.base_T_camera
     return Frame(

@@ -6,6 +6,8 @@ import torch
 
 from occflow_ros.engine.assemble import View, assemble_frame
 from occflow_ros.geometry import se3
+from occflow_ros.geometry.camera import ImageFit
+from occflow_ros.ops.area_resize import fit_image
 
 OPTICAL = ((0.0, 0.0, 1.0), (-1.0, 0.0, 0.0), (0.0, -1.0, 0.0))
 K = np.array([[100.0, 0.0, 63.5], [0.0, 100.0, 47.5], [0.0, 0.0, 1.0]])
@@ -93,3 +95,20 @@ def test_channels_come_first():
 def test_unknown_or_no_images_are_refused(names):
     with pytest.raises(ValueError, match=r"expected images of \['front', 'left'\]"):
         assemble_frame({name: view(np.eye(4)) for name in names}, NAMES, 0, np.eye(4), (48, 64))
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ((90, 160), (13, 35)),  # the top is cut
+        ((75, 248), (25, 45)),  # the sides are cut
+        ((81, 63), (40, 31)),
+        ((80, 120), (40, 60)),  # by whole numbers
+        ((40, 64), (100, 240)),  # enlarged
+        ((40, 64), (40, 64)),
+    ],
+)
+def test_the_fast_resize_gives_the_pixels_of_its_twin(source, target):
+    image = np.random.default_rng(0).integers(0, 256, (*source, 3), dtype=np.uint8)
+    fit = ImageFit(source, target)
+    assert np.array_equal(fit_image(fit, image), fit.image(image))
