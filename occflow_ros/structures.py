@@ -235,8 +235,9 @@ class OccupancyFlow:
     def sparse(self) -> SparseVoxels:
         """The occupied voxels only, gathered on the device of the volumes."""
         index = self.occupied.flatten().nonzero().squeeze(1)
+        sdf_m = self.sdf_m.flatten().index_select(0, index)
         return SparseVoxels(
             index=index,
-            probability=torch.sigmoid(-self.sdf_m.flatten()[index] * self.sharpness_per_m),
-            velocity_mps=self.flow_m.flatten(0, 2)[index] / self.interval_s,
+            probability=torch.sigmoid(-sdf_m * self.sharpness_per_m),
+            velocity_mps=self.flow_m.flatten(0, 2).index_select(0, index) / self.interval_s,
         )

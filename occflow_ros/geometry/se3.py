@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.transform import Rotation, Slerp
+from scipy.spatial.transform import Rotation
 
 Array = npt.NDArray[np.float64]
 
@@ -84,9 +84,12 @@ def transform_points(dst_T_src: Array, points_src_m: Array) -> Array:
 
 
 def interpolate(first: Array, second: Array, fraction: float) -> Array:
-    """Between two poses: linear in translation, slerp in rotation; fraction 0 gives the first."""
-    rotations = Rotation.from_matrix(np.stack((first[:3, :3], second[:3, :3])))
-    rotation = Slerp([0.0, 1.0], rotations)(fraction).as_matrix()
+    """Between two poses: linear in translation, slerp in rotation; fraction 0 gives the first.
+
+    The rotation is R₀ exp(fraction · log(R₀ᵀ R₁)).
+    """
+    turn = Rotation.from_matrix(first[:3, :3].T @ second[:3, :3]).as_rotvec()
     return from_rotation_translation(
-        rotation, (1.0 - fraction) * first[:3, 3] + fraction * second[:3, 3]
+        first[:3, :3] @ Rotation.from_rotvec(fraction * turn).as_matrix(),
+        (1.0 - fraction) * first[:3, 3] + fraction * second[:3, 3],
     )

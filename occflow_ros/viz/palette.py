@@ -17,6 +17,28 @@ MUTED: Color = (139, 152, 172)
 EGO: Color = (255, 255, 255)
 ARROW: Color = (255, 255, 255)
 
+UNKNOWN_CLASS: Color = (140, 144, 150)
+CLASS_COLORS: dict[str, Color] = {
+    "others": UNKNOWN_CLASS,
+    "barrier": (214, 132, 72),
+    "bicycle": (236, 72, 153),
+    "bus": (255, 204, 0),
+    "car": (64, 156, 255),
+    "construction_vehicle": (180, 140, 30),
+    "motorcycle": (200, 80, 220),
+    "pedestrian": (255, 70, 70),
+    "traffic_cone": (255, 120, 0),
+    "trailer": (100, 120, 220),
+    "truck": (0, 200, 200),
+    "driveable_surface": (86, 92, 104),
+    "other_flat": (118, 104, 92),
+    "sidewalk": (160, 130, 150),
+    "terrain": (150, 170, 90),
+    "manmade": (190, 182, 168),
+    "vegetation": (60, 150, 70),
+}
+"""What can move is vivid, the ground and what stands on it muted."""
+
 _SATURATION = 0.8
 _HEIGHT_STOPS = np.array(
     [
@@ -33,9 +55,25 @@ _HEIGHT_STOPS = np.array(
 
 def height_colors(fraction: npt.ArrayLike) -> Image:
     """Colour of a height, 0 at the bottom of the grid and 1 at its top: (...) to (..., 3)."""
-    position = np.clip(np.asarray(fraction, dtype=np.float64), 0.0, 1.0)
-    stops = np.linspace(0.0, 1.0, len(_HEIGHT_STOPS))
-    channels = [np.interp(position, stops, _HEIGHT_STOPS[:, channel]) for channel in range(3)]
+    return _ramp(np.asarray(fraction, dtype=np.float64), _HEIGHT_STOPS)
+
+
+FASTEST_MPS = 15.0
+"""From this speed on the color stays the same."""
+_SPEED_STOPS = np.array(
+    [(110, 120, 135), (70, 160, 255), (255, 214, 64), (235, 45, 45)], dtype=np.float64
+)
+
+
+def speed_colors(speed_mps: npt.ArrayLike) -> Image:
+    """Gray at 0, over blue and yellow to red at `FASTEST_MPS`: (...) to (..., 3)."""
+    return _ramp(np.asarray(speed_mps, dtype=np.float64) / FASTEST_MPS, _SPEED_STOPS)
+
+
+def _ramp(position: npt.NDArray[np.float64], colors: npt.NDArray[np.float64]) -> Image:
+    """Positions 0 to 1 (...) on evenly spaced colors (n, 3), clipped, to (..., 3)."""
+    stops = np.linspace(0.0, 1.0, len(colors))
+    channels = [np.interp(position, stops, channel) for channel in colors.T]
     return np.stack(channels, axis=-1).astype(np.uint8)
 
 
