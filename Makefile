@@ -1,6 +1,7 @@
 # Every target sets the working copy up first; `make help` lists them.
 
 PYTHON ?= python3
+JOBS ?= 2
 SHELL := bash
 ENV := source tools/env.sh
 
@@ -10,6 +11,7 @@ ENV := source tools/env.sh
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1\t/' | expand -t 16
 	@echo "  PYTHON=...    the Python 3.11 or 3.12 to make .venv with (python3)"
+	@echo "  JOBS=...      processes that test at the same time (2); 0: in one, for a debugger"
 	@echo "  ARGS=...      more arguments for test, demo and bench"
 	@echo "  source tools/env.sh gives a shell the same environment"
 
@@ -18,7 +20,7 @@ setup:  ## make .venv, install the dependencies and ROS 2, build with colcon
 	@$(PYTHON) tools/setup.py
 
 test: setup  ## run all tests
-	@$(ENV) && python -m pytest $(ARGS)
+	@$(ENV) && python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 demo: setup  ## replay a synthetic drive through the node and write out/demo/report.html
 	@$(ENV) && occflow demo $(or $(ARGS),--overwrite)

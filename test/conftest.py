@@ -12,6 +12,10 @@ SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 # A robot on this network, or another run of the tests, must not hear this one.
 os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # they share the cores
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="device of the tensors in tests: cpu or cuda")
