@@ -16,7 +16,7 @@ from launch.substitutions import (
     NotEqualsSubstitution,
     PathJoinSubstitution,
 )
-from launch_ros.actions import Node, SetParameter
+from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
@@ -49,6 +49,7 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(PathJoinSubstitution([SHARE, "launch", "occflow.launch.py"])),
         launch_arguments={
             "params_file": PathJoinSubstitution([SHARE, "config", "runtime", "nuscenes.yaml"]),
+            "use_sim_time": "true",
             **{name: LaunchConfiguration(name) for name in ("preset", "weights", "device", "rviz")},
         }.items(),
     )
@@ -86,7 +87,6 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *arguments,
-            SetParameter(name="use_sim_time", value=True),
             node,
             recorder,
             replay,

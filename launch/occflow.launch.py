@@ -3,7 +3,7 @@
 from launch.actions import DeclareLaunchArgument
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node
+from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
@@ -19,6 +19,8 @@ ARGUMENTS = (
     ("preset", "nano", "preset of the network, or a YAML file"),
     ("weights", "", "checkpoint, or untrained; empty: those that come with the preset"),
     ("device", "cpu", "torch device, for example cuda:0"),
+    ("autostart", "true", "false: a lifecycle manager configures and activates the node"),
+    ("use_sim_time", "false", "take the time from /clock"),
     ("namespace", "", "namespace of the node and of the relative topics"),
     ("rviz", "false", "also start RViz"),
 )
@@ -29,9 +31,14 @@ def text(argument: str) -> ParameterValue:
     return ParameterValue(LaunchConfiguration(argument), value_type=str)
 
 
+def flag(argument: str) -> ParameterValue:
+    """An argument that is true or false."""
+    return ParameterValue(LaunchConfiguration(argument), value_type=bool)
+
+
 def generate_launch_description() -> LaunchDescription:
     """What `ros2 launch` runs."""
-    node = Node(
+    node = LifecycleNode(
         package="occflow_ros",
         executable="node",
         name="occflow",
@@ -39,6 +46,7 @@ def generate_launch_description() -> LaunchDescription:
         parameters=[
             LaunchConfiguration("params_file"),
             {name: text(name) for name in ("preset", "weights", "device")},
+            {name: flag(name) for name in ("autostart", "use_sim_time")},
         ],
         output="screen",
     )
@@ -46,6 +54,7 @@ def generate_launch_description() -> LaunchDescription:
         package="rviz2",
         executable="rviz2",
         arguments=["-d", PathJoinSubstitution([SHARE, "rviz", "occflow.rviz"])],
+        parameters=[{"use_sim_time": flag("use_sim_time")}],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
     arguments = [

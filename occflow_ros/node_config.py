@@ -100,6 +100,11 @@ class CameraTopicConfig(StrictModel):
         """Camera whose stamp is the set's."""
         return self.reference or self.names[0]
 
+    @property
+    def may_lack_cameras(self) -> bool:
+        """Whether a set may be without some of the cameras."""
+        return 0 < self.min_cameras < len(self.names)
+
     def by_name(self, values: tuple[T, ...]) -> Mapping[str, T]:
         """A setting that is of all cameras or each, by camera name."""
         return dict(zip(self.names, values * len(self.names) if len(values) == 1 else values))
@@ -156,6 +161,14 @@ class CostmapConfig(StrictModel):
         return horizons_s
 
 
+class PlanningConfig(StrictModel):
+    """The check of trajectories."""
+
+    max_map_age_s: float = Field(
+        1.0, gt=0, description="check_trajectory refuses where the latest result is older"
+    )
+
+
 class NodeConfig(StrictModel):
     """The ROS node."""
 
@@ -163,8 +176,12 @@ class NodeConfig(StrictModel):
     pose: PoseConfig = PoseConfig()
     display: DisplayConfig = DisplayConfig()
     costmap: CostmapConfig = CostmapConfig()
+    planning: PlanningConfig = PlanningConfig()
     fixed_frame: str = Field("odom", description="frame in which ego motion is measured")
     base_frame: str = Field("base_link", description="ego frame")
+    max_ahead_s: float = Field(
+        5.0, gt=0, description="sets stamped further ahead of the ROS clock are dropped"
+    )
     reliable_outputs: bool = Field(
         True, description="reliable results; false: as sensor data, best effort"
     )

@@ -31,7 +31,7 @@ ROS_WHEELS = ROOT / "tools" / "ros_wheels.py"
 NUSCENES_DEVKIT = "nuscenes-devkit"  # without its requirements: numpy < 2, which tables do not need
 PYTHON_VERSIONS = ((3, 11), (3, 12))
 COLCON_OUTPUT = ("build", "install", "log")
-INSTALLED_TREES = ("config", "launch", "msg", "occflow_ros", "rviz", "scripts", "underlay")
+INSTALLED_TREES = ("config", "launch", "msg", "occflow_ros", "rviz", "scripts", "srv", "underlay")
 BUILD_DEFINITIONS = {"CMakeLists.txt", "package.xml", "setup.cfg", "setup.py"}
 INDEX_UNREACHABLE = re.compile(
     r"Max retries exceeded|NewConnectionError|ConnectTimeoutError|ReadTimeoutError|ProxyError"
@@ -148,7 +148,7 @@ def requirements_beside_ros() -> list[str]:
 def sourced_constraints() -> Path:
     """The pins with the numpy that the sourced ROS 2's Python has in place of ours.
 
-    Its compiled packages (cv_bridge, for one) work with that numpy only.
+    Its compiled packages work with that numpy only.
     """
     listed = subprocess.run(
         [str(PYTHON), "-m", "pip", "list", "--format=freeze"],
@@ -232,7 +232,7 @@ def build_inputs() -> Iterator[str]:
         if "__pycache__" in path.parts or not path.is_file():
             continue
         yield str(path.relative_to(ROOT))
-        if path.name in BUILD_DEFINITIONS or path.suffix in (".msg", ".in"):
+        if path.name in BUILD_DEFINITIONS or path.suffix in (".in", ".msg", ".srv"):
             yield path.read_text(encoding="utf-8")
 
 

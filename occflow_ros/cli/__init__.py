@@ -18,13 +18,16 @@ COMMANDS = {
     "ablate": "train with parts of the method left out, and compare",
     "bench": "measure the numbers that the project states",
     "config": "print a resolved configuration",
+    "convert": "write a drive as a bag for `ros2 bag play`",
     "cues": "make optical flow and movable masks of a drive, for training",
     "demo": "replay a drive through the real node over DDS and write a report",
     "evaluate": "compare predictions of data sets with their truth",
     "info": "print what a configuration makes: shapes, parameters, FLOPs",
     "labels": "make occupancy and flow labels from LiDAR and boxes",
+    "soak": "send very many sets through the real node, and account for each",
     "synth": "write a synthetic driving scene",
     "train": "train a network without 3D labels",
+    "view": "write a recorded bag as a page for the browser",
 }
 
 

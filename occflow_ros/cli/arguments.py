@@ -78,6 +78,11 @@ def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
         help="official one of nuScenes, of KITTI odometry or, as in the paper, of KITTI tracking",
     )
     _add_version_argument(parser)
+    add_sweeps_argument(parser)
+
+
+def add_sweeps_argument(parser: argparse.ArgumentParser) -> None:
+    """The `--sweeps` option."""
     parser.add_argument(
         "--sweeps", action="store_true", help="take what lies between nuScenes keyframes too"
     )

@@ -21,6 +21,8 @@ from occflow_ros.errors import DataError, OutputError
 from occflow_ros.metrics.accuracy import load_truth
 from occflow_ros.models.build import build_network
 from occflow_ros.output import check_free, write_text
+from occflow_ros.viewer.page import write_page
+from occflow_ros.viewer.recorded_run import read_run
 from occflow_ros.weights import choose_weights
 
 REPORT_PICTURES = 6
@@ -33,6 +35,7 @@ _RESULTS = (
     "replay.json",
     "summary.json",
     "report.html",
+    "viewer.html",
 )
 
 
@@ -104,8 +107,11 @@ def run_demo(options: DemoOptions) -> Summary:
         pictures, animation = draw_pictures(
             out, source.drive, evaluated, "" if summary.weights else "untrained weights"
         )
+    viewer = out / "viewer.html" if bag.predictions else None
+    if viewer is not None:
+        write_page(viewer, read_run(settings.bag), source.drive.name)
     chosen = spread(pictures, REPORT_PICTURES)
-    write_report(out / "report.html", summary, outcomes, animation, chosen, dump(config))
+    write_report(out / "report.html", summary, outcomes, animation, chosen, dump(config), viewer)
     write_text(out / "summary.json", json.dumps(summary.to_json(), indent=2) + "\n")
     return summary
 

@@ -32,6 +32,7 @@ def write_report(
     animation: Picture | None,
     pictures: Sequence[Picture],
     config_yaml: str,
+    viewer: Path | None = None,
 ) -> None:
     """Write the report.
 
@@ -42,11 +43,13 @@ def write_report(
         animation: all pictures in a row, None where there is none.
         pictures: the chosen stills.
         config_yaml: the resolved configuration.
+        viewer: the run's page in 3D, in the same folder; None where there is none.
     """
     body = "\n".join(
         (
             _header(summary),
             _cards(summary),
+            _viewer_link(viewer) if viewer else "",
             _figure(animation) if animation else "",
             _sets(summary, outcomes),
             _latency(summary),
@@ -92,6 +95,13 @@ def _cards(summary: Summary) -> str:
         for value, label in cards
     )
     return f"<div class=cards>{inner}</div>"
+
+
+def _viewer_link(viewer: Path) -> str:
+    return (
+        f'<p><a href="{escape(viewer.name)}">Open the recorded run in 3D</a>: occupancy, flow and '
+        "cameras over time, in any browser with WebGL2.</p>"
+    )
 
 
 def _headlines(summary: Summary) -> list[tuple[str, ...]]:

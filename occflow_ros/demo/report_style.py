@@ -22,6 +22,7 @@ main { max-width: 1120px; margin: 0 auto; padding: 40px 24px 64px; }
 .kicker { margin: 0; color: var(--accent); font-weight: 600; letter-spacing: .04em; }
 h1 { margin: 4px 0 8px; font-size: 32px; line-height: 1.2; }
 h2 { margin: 0 0 16px; font-size: 19px; }
+a { color: var(--accent); }
 .facts { margin: 0 0 12px; color: var(--soft); overflow-wrap: anywhere; }
 .warning {
   background: var(--warn-page); color: var(--warn-ink); padding: 10px 14px; border-radius: 8px;

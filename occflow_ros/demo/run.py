@@ -25,6 +25,7 @@ TOPICS = (
     "/occflow/occupancy_flow",
     "/occflow/occupancy/points",
     "/occflow/costmap",
+    "/occflow/latency_ms",
     "*/image_raw/compressed",
     "*/camera_info",
     "/diagnostics",

@@ -1,26 +1,21 @@
-"""What became of every camera set, and how long each stage took, as diagnostics."""
+"""What became of every camera set, and how long each stage took."""
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
+import numpy as np
 
-from occflow_ros.ros.cameras import CameraInputs, ImageSet
+from occflow_ros.ros.cameras import ImageSet
 from occflow_ros.ros.rejection import Reason, RejectedSetError
 
 PROCESSED = "processed"
 DROPPED = "dropped"
-FRAME_STATUS = ": frame"
-SUMMARY_STATUS = ": summary"
-SUMMARY_PERIOD_S = 1.0
-LOG_PERIOD_S = 5.0
-QUEUE_SIZE = 100
+WINDOW = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,91 +34,81 @@ class Outcome:
     reset: str | None
     times_ms: Mapping[str, float]
 
-    def status(self, node_name: str) -> DiagnosticStatus:
-        """The `frame` status of this set."""
-        unusual = self.rejection is not None and self.rejection.reason != Reason.NO_SUBSCRIBERS
-        return DiagnosticStatus(
-            level=DiagnosticStatus.WARN if unusual else DiagnosticStatus.OK,
-            name=node_name + FRAME_STATUS,
-            message=str(self.rejection or PROCESSED),
-            values=_key_values(
-                {
-                    "stamp_ns": self.image_set.stamp_ns,
-                    "outcome": DROPPED if self.rejection else PROCESSED,
-                    "reason": self.rejection.reason if self.rejection else "",
-                    "cameras": len(self.image_set.images),
-                    "reset": self.reset or "",
-                    **{f"{stage}_ms": f"{ms:.3f}" for stage, ms in self.times_ms.items()},
-                }
-            ),
-        )
+    @property
+    def key(self) -> str:
+        """What it is counted as: processed, or the reason of the drop."""
+        return self.rejection.reason if self.rejection else PROCESSED
+
+    @property
+    def is_unusual(self) -> bool:
+        """Whether an operator should hear of it."""
+        return self.rejection is not None and self.rejection.reason != Reason.NO_SUBSCRIBERS
 
 
-class Accounting:
-    """Publishes the outcome of every set as it is known, and a summary each second.
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts since the start, and how it went lately.
 
     Args:
-        node: that publishes on `/diagnostics`.
-        cameras: whose images are counted.
-        facts: further values of the summary, for example where the weights come from.
+        outcomes: sets by what became of them.
+        rate_hz: sets processed a second since the last `Ledger.totals`.
+        age_s: since the last processed set; None before the first.
+        latency_ms: p50 and p99 by stage, of the last processed sets.
     """
 
-    def __init__(self, node: Node, cameras: CameraInputs, facts: Mapping[str, str]) -> None:
-        self._node = node
-        self._cameras = cameras
-        self._facts = dict(facts)
+    outcomes: Mapping[str, int]
+    rate_hz: float
+    age_s: float | None
+    latency_ms: Mapping[str, tuple[float, float]]
+
+    @property
+    def processed(self) -> int:
+        """Sets that became a result."""
+        return self.outcomes.get(PROCESSED, 0)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Sets that did not, by reason."""
+        return {key: count for key, count in sorted(self.outcomes.items()) if key != PROCESSED}
+
+
+class Ledger:
+    """Counts outcomes; any thread may ask."""
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._outcomes: Counter[str] = Counter()
-        self._last_processed = 0
-        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", QUEUE_SIZE)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        node.create_timer(SUMMARY_PERIOD_S, self._summarise, clock=steady)
+        self._times_ms: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
+        self._last_processed_s: float | None = None
+        self._asked = (time.monotonic(), 0)
 
     def record(self, outcome: Outcome) -> None:
-        """Count and publish what became of a set; a drop is logged, a reset too."""
-        key = outcome.rejection.reason if outcome.rejection else PROCESSED
+        """Count what became of a set."""
         with self._lock:
-            self._outcomes[key] += 1
-        self._publish(outcome.status(self._node.get_fully_qualified_name()))
-        logger = self._node.get_logger()
-        if outcome.rejection and outcome.rejection.reason != Reason.NO_SUBSCRIBERS:
-            logger.warning(
-                f"dropped a set: {outcome.rejection}", throttle_duration_sec=LOG_PERIOD_S
-            )
-        if outcome.reset:
-            logger.info(f"history cleared: {outcome.reset}", throttle_duration_sec=LOG_PERIOD_S)
+            self._outcomes[outcome.key] += 1
+            if outcome.rejection is None:
+                self._times_ms.append(outcome.times_ms)
+                self._last_processed_s = time.monotonic()
 
-    def _summarise(self) -> None:
+    def totals(self) -> Totals:
+        """The counts; begins a new interval for the rate."""
+        now_s = time.monotonic()
         with self._lock:
-            outcomes = dict(self._outcomes)
-            processed = outcomes.get(PROCESSED, 0)
-            rate_hz = (processed - self._last_processed) / SUMMARY_PERIOD_S
-            self._last_processed = processed
-        dropped = {key: count for key, count in outcomes.items() if key != PROCESSED}
-        values = {
-            **self._facts,
-            "rate_hz": f"{rate_hz:.1f}",
-            PROCESSED: processed,
-            DROPPED: sum(dropped.values()),
-            **{f"{DROPPED}.{reason}": count for reason, count in sorted(dropped.items())},
-        }
-        for name, (received, used) in self._cameras.counts.items():
-            values[f"images.{name}.received"] = received
-            values[f"images.{name}.used"] = used
-        self._publish(
-            DiagnosticStatus(
-                level=DiagnosticStatus.OK,
-                name=self._node.get_fully_qualified_name() + SUMMARY_STATUS,
-                message=f"{processed} sets processed, {sum(dropped.values())} dropped",
-                values=_key_values(values),
-            )
+            outcomes, times_ms = dict(self._outcomes), list(self._times_ms)
+            last_s, (asked_s, before) = self._last_processed_s, self._asked
+            self._asked = (now_s, outcomes.get(PROCESSED, 0))
+        return Totals(
+            outcomes=outcomes,
+            rate_hz=(outcomes.get(PROCESSED, 0) - before) / max(now_s - asked_s, 1e-3),
+            age_s=None if last_s is None else now_s - last_s,
+            latency_ms=_percentiles(times_ms),
         )
 
-    def _publish(self, status: DiagnosticStatus) -> None:
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self._node.get_clock().now().to_msg()
-        self._publisher.publish(array)
 
-
-def _key_values(values: Mapping[str, object]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+def _percentiles(times_ms: list[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+    stages = dict.fromkeys(stage for one in times_ms for stage in one)
+    found = {}
+    for stage in stages:
+        p50, p99 = np.percentile([one[stage] for one in times_ms if stage in one], (50, 99))
+        found[stage] = (float(p50), float(p99))
+    return found

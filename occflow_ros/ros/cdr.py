@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,30 +19,40 @@ class CdrWriter:
     """
 
     def __init__(self) -> None:
-        self._buffer = bytearray(LITTLE_ENDIAN_CDR)
+        self._parts: list[Any] = [LITTLE_ENDIAN_CDR]  # what has a buffer, joined in one copy
+        self._size = 0
 
     def scalars(self, kind: str, *values: float) -> None:
         """Consecutive primitives of one type, named by its `struct` character."""
-        self._align(struct.calcsize(f"<{kind}"))
-        self._buffer += struct.pack(f"<{len(values)}{kind}", *values)
+        data = struct.pack(f"<{len(values)}{kind}", *values)
+        self._align(len(data) // len(values))
+        self._append(data, len(data))
 
     def string(self, text: str) -> None:
         """A string with its terminating zero."""
         data = text.encode() + b"\0"
         self.scalars("I", len(data))
-        self._buffer += data
+        self._append(data, len(data))
 
     def sequence(self, rows: npt.NDArray[np.generic]) -> None:
-        """A sequence of primitives (n,), or of structs of k equal primitives (n, k)."""
+        """A sequence of primitives (n,), or of structs of k equal primitives (n, k).
+
+        The rows are read by `tobytes`: they must not change before.
+        """
         self.scalars("I", len(rows))
         if len(rows):
             self._align(rows.itemsize)
-            self._buffer += rows.astype(rows.dtype.newbyteorder("<"), order="C", copy=False).data
+            data = rows.astype(rows.dtype.newbyteorder("<"), order="C", copy=False)
+            self._append(data, data.nbytes)
 
     def tobytes(self) -> bytes:
         """The serialised message."""
-        return bytes(self._buffer)
+        return b"".join(self._parts)
+
+    def _append(self, data: Any, size: int) -> None:
+        self._parts.append(data)
+        self._size += size
 
     def _align(self, size: int) -> None:
-        position = len(self._buffer) - len(LITTLE_ENDIAN_CDR)
-        self._buffer += bytes(-position % size)
+        if padding := -self._size % size:
+            self._append(bytes(padding), padding)

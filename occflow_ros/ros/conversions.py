@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from occflow_ros.ros.stamps import header_message
 from occflow_ros.structures import OccupancyFlow, VoxelGrid
 
 FloatArray = npt.NDArray[np.float32]
+IndexArray = npt.NDArray[np.uint32]
 
 POINT_STEP = 28
 POINT_FIELDS = [
@@ -37,50 +38,81 @@ class VoxelArrays:
         index: (M,) row-major index into the grid, ascending.
         center_m: (M, 3) centres in the ego frame.
         probability: (M,) occupancy probability.
-        velocity_mps: (M, 2) velocity over ground along ego x and y.
+        velocity_mps: (M, 2) velocity over ground along ego x and y; NaN where unknown.
+        class_id: (M,) numbered as in `msg/OccupancyFlow.msg`; None where classes are unknown.
     """
 
     header: Header
     grid: VoxelGrid
     interval_s: float
-    index: npt.NDArray[np.uint32]
+    index: IndexArray
     center_m: FloatArray
     probability: FloatArray
     velocity_mps: FloatArray
+    class_id: npt.NDArray[np.uint8] | None = None
+
+    @property
+    def speed_mps(self) -> FloatArray:
+        """(M,) speed over ground."""
+        x_mps, y_mps = self.velocity_mps.T
+        return np.sqrt(x_mps * x_mps + y_mps * y_mps)
+
+    def select(self, chosen: npt.NDArray[np.integer]) -> VoxelArrays:
+        """Some of the voxels, (n,) positions in ascending order."""
+        return replace(
+            self,
+            index=self.index[chosen],
+            center_m=self.center_m.take(chosen, axis=0, mode="clip"),
+            probability=self.probability[chosen],
+            velocity_mps=self.velocity_mps.take(chosen, axis=0, mode="clip"),
+            class_id=None if self.class_id is None else self.class_id[chosen],
+        )
 
 
 def voxel_arrays(prediction: OccupancyFlow, frame_id: str) -> VoxelArrays:
     """The occupied voxels of a prediction whose ego frame is `frame_id`."""
-    grid, voxels = prediction.grid, prediction.sparse()
+    voxels = prediction.sparse()
+    index = voxels.index.cpu().numpy().astype(np.uint32)
     return VoxelArrays(
         header=header_message(prediction.stamp_ns, frame_id),
-        grid=grid,
+        grid=prediction.grid,
         interval_s=prediction.interval_s,
-        index=voxels.index.cpu().numpy().astype(np.uint32),
-        center_m=grid.centers_of(voxels.index.cpu()).float().numpy(),
+        index=index,
+        center_m=_centers_m(index, prediction.grid),
         probability=voxels.probability.float().cpu().numpy(),
         velocity_mps=voxels.velocity_mps.float().cpu().numpy(),
     )
 
 
+def cells_of(index: IndexArray, grid: VoxelGrid) -> tuple[IndexArray, IndexArray, IndexArray]:
+    """Row-major indices (M,) to those along x, y and z, (M,) each."""
+    _, ny, nz = (np.uint32(count) for count in grid.shape)
+    column = index // nz
+    x = column // ny
+    return x, column - x * ny, index - column * nz
+
+
+def probability_levels(voxels: VoxelArrays) -> npt.NDArray[np.uint8]:
+    """Occupancy probability in steps of 1/255, (M,)."""
+    return np.rint(voxels.probability / OccupancyFlowMessage.PROBABILITY_SCALE).astype(np.uint8)
+
+
 def occupancy_flow_message(voxels: VoxelArrays) -> OccupancyFlowMessage:
     """The sparse message; see `msg/OccupancyFlow.msg` for its units."""
-    kind = OccupancyFlowMessage
-    probability = np.rint(voxels.probability / kind.PROBABILITY_SCALE).astype(np.uint8)
-    limit = np.iinfo(np.int16).max
-    velocity = np.rint(voxels.velocity_mps / kind.VELOCITY_SCALE).clip(-limit, limit)
-    velocity_x, velocity_y = velocity.astype(np.int16).T
+    velocity_x, velocity_y = _velocity_levels(voxels).T
+    class_id = () if voxels.class_id is None else voxels.class_id.tobytes()
     (x_m, y_m, z_m), (dx_m, dy_m, dz_m) = voxels.grid.lower_m, voxels.grid.voxel_size_m
-    return kind(
+    return OccupancyFlowMessage(
         header=voxels.header,
         origin=Point(x=x_m, y=y_m, z=z_m),
         voxel_size=Vector3(x=dx_m, y=dy_m, z=dz_m),
         shape=np.array(voxels.grid.shape, np.uint32),
         index=array.array("I", voxels.index.tobytes()),
-        probability=array.array("B", probability.tobytes()),
+        probability=array.array("B", probability_levels(voxels).tobytes()),
         velocity_x=array.array("h", velocity_x.tobytes()),
         velocity_y=array.array("h", velocity_y.tobytes()),
         interval=voxels.interval_s,
+        class_id=array.array("B", class_id),
     )
 
 
@@ -90,5 +122,24 @@ def points_message(voxels: VoxelArrays) -> PointCloud2:
     points["x"], points["y"], points["z"] = voxels.center_m.T
     points["probability"] = voxels.probability
     points["vx"], points["vy"] = voxels.velocity_mps.T
-    points["class"] = OccupancyFlowMessage.CLASS_UNKNOWN
+    unknown = OccupancyFlowMessage.CLASS_UNKNOWN
+    points["class"] = unknown if voxels.class_id is None else voxels.class_id
     return point_cloud2.create_cloud(voxels.header, POINT_FIELDS, points, POINT_STEP)
+
+
+def _centers_m(index: IndexArray, grid: VoxelGrid) -> FloatArray:
+    centers_m = np.empty((len(index), 3), np.float32)
+    for axis, cells in enumerate(cells_of(index, grid)):
+        position = np.arange(grid.shape[axis]) + 0.5
+        along_m = grid.lower_m[axis] + position * grid.voxel_size_m[axis]
+        centers_m[:, axis] = along_m.astype(np.float32).take(cells, mode="clip")
+    return centers_m
+
+
+def _velocity_levels(voxels: VoxelArrays) -> npt.NDArray[np.int16]:
+    """Velocity in steps of the message, (M, 2), clipped to its range."""
+    limit = np.iinfo(np.int16).max
+    levels = np.rint(voxels.velocity_mps / OccupancyFlowMessage.VELOCITY_SCALE)
+    np.clip(levels, -limit, limit, out=levels)
+    levels[np.isnan(levels[:, 0] + levels[:, 1])] = OccupancyFlowMessage.VELOCITY_UNKNOWN
+    return levels.astype(np.int16)

@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from occflow_ros.geometry.camera import Image
+from occflow_ros.node_config import DisplayConfig
 from occflow_ros.ros.cdr import CdrWriter
-from occflow_ros.ros.conversions import FloatArray, VoxelArrays
+from occflow_ros.ros.conversions import FloatArray, IndexArray, VoxelArrays, cells_of
 from occflow_ros.ros.stamps import NS_PER_S
-from occflow_ros.viz.palette import direction_colors
+from occflow_ros.ros.voxel_colors import direction_rows, direction_table, look_up, voxel_colors
+from occflow_ros.structures import VoxelGrid
 
 ARROW_S = 1.0
 ARROW_HEAD = 0.25
+ARROW_ENDS = (
+    *((0.0, 0.0), (1.0, 0.0)),  # shaft
+    *((1.0, 0.0), (1.0 - ARROW_HEAD, ARROW_HEAD / 2)),
+    *((1.0, 0.0), (1.0 - ARROW_HEAD, -ARROW_HEAD / 2)),
+)
+"""Ends of the three lines of an arrow, in pairs: along its shaft and to its left, in its length."""
 LINE_WIDTH_M = 0.08
-HEIGHT_COLORS = cv2.applyColorMap(np.arange(256, dtype=np.uint8), cv2.COLORMAP_TURBO)[:, 0, ::-1]
+SPREAD = tuple(round(2**32 / 1.2207440846057596**power) for power in (1, 2, 3))
+"""Steps of `evenly` along x, y and z: 1/g, 1/g², 1/g³ with g⁴ = g + 1, in units of 2⁻³²."""
+ONE_THREAD_ROWS = 2048
+"""Rows of a matrix product that OpenBLAS still does in one thread; others would wait by turning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,52 +51,115 @@ class ListMarker:
     colors: FloatArray
 
 
-def occupancy_markers(voxels: VoxelArrays, lifetime_s: float) -> bytes:
-    """A serialised MarkerArray: each occupied voxel a cube, coloured by height."""
-    return marker_array(voxels.header, occupancy_cubes(voxels), lifetime_s)
-
-
-def flow_markers(
-    voxels: VoxelArrays, lifetime_s: float, flow_min_mps: float, max_arrows: int
-) -> bytes:
-    """A serialised MarkerArray: an arrow for each moving voxel, coloured by direction.
-
-    An arrow ends where the voxel will be after 1 s at its velocity.
+class Workspace:
+    """Rows of numbers in memory that is used again: fresh memory costs more than filling it.
 
     Args:
-        voxels: the occupied voxels.
-        lifetime_s: after which a display forgets the arrows.
-        flow_min_mps: slower voxels get none.
-        max_arrows: of more, evenly many along the index are left out.
+        width: numbers in a row.
+        dtype: of a number.
     """
-    return marker_array(voxels.header, flow_arrows(voxels, flow_min_mps, max_arrows), lifetime_s)
+
+    def __init__(self, width: int, dtype: npt.DTypeLike) -> None:
+        self._rows = np.empty((0, width), dtype)
+
+    def rows(self, count: int) -> npt.NDArray[Any]:
+        """(count, width), valid until the next call."""
+        if count > len(self._rows):
+            self._rows = np.empty((count, self._rows.shape[1]), self._rows.dtype)
+        return self._rows[:count]
 
 
-def occupancy_cubes(voxels: VoxelArrays) -> ListMarker:
-    """Each occupied voxel a cube, coloured by height."""
-    return ListMarker(
-        namespace="occupancy",
-        kind=Marker.CUBE_LIST,
-        scale_m=voxels.grid.voxel_size_m,
-        points_m=voxels.center_m.astype(np.float64),
-        colors=_height_colors(voxels),
-    )
+class VoxelMarkers:
+    """Serialised MarkerArrays of occupancy and flow.
+
+    Of more voxels or arrows than the budget those are kept that `evenly` chooses. Arrows of the
+    fastest alone would leave out people on foot, and show wrong velocities first.
+
+    Args:
+        grid: of the predictions.
+        display: colors, budgets, lifetime.
+    """
+
+    def __init__(self, grid: VoxelGrid, display: DisplayConfig) -> None:
+        self._display = display
+        self._colors = voxel_colors(display.color, grid)
+        self._arrow_colors = np.tile(direction_table(), len(ARROW_ENDS))
+        self._arrow_shape = _arrow_shape()
+        self._cube_points, self._cube_colors = Workspace(3, np.float64), Workspace(4, np.float32)
+        self._arrow_inputs = Workspace(5, np.float64)
+        self._line_points = Workspace(len(ARROW_ENDS) * 3, np.float64)
+        self._line_colors = Workspace(len(ARROW_ENDS) * 4, np.float32)
+
+    def occupancy(self, voxels: VoxelArrays) -> bytes:
+        """Each occupied voxel a cube."""
+        return marker_array(voxels.header, self.cubes(voxels), self._display.lifetime_s)
+
+    def flow(self, voxels: VoxelArrays) -> bytes:
+        """An arrow for each moving voxel, to where it is after 1 s; colored by direction."""
+        return marker_array(voxels.header, self.arrows(voxels), self._display.lifetime_s)
+
+    def cubes(self, voxels: VoxelArrays) -> ListMarker:
+        """The cubes of `occupancy`, valid until it is called again."""
+        if len(voxels.index) > self._display.max_voxels:
+            voxels = voxels.select(evenly(voxels.index, voxels.grid, self._display.max_voxels))
+        points_m = self._cube_points.rows(len(voxels.index))
+        colors = self._cube_colors.rows(len(voxels.index))
+        points_m[:] = voxels.center_m
+        self._colors.write(voxels, colors)
+        return ListMarker(
+            namespace="occupancy",
+            kind=Marker.CUBE_LIST,
+            scale_m=voxels.grid.voxel_size_m,
+            points_m=points_m,
+            colors=colors,
+        )
+
+    def arrows(self, voxels: VoxelArrays) -> ListMarker:
+        """The arrows of `flow`, valid until it is called again."""
+        moving = np.flatnonzero(voxels.speed_mps >= self._display.flow_min_mps)
+        if len(moving) > self._display.max_arrows:
+            moving = moving[evenly(voxels.index[moving], voxels.grid, self._display.max_arrows)]
+        start_m = voxels.center_m.take(moving, axis=0, mode="clip")
+        velocity_mps = voxels.velocity_mps.take(moving, axis=0, mode="clip")
+        colors = self._line_colors.rows(len(moving))  # (n, 6 * 4)
+        look_up(self._arrow_colors, direction_rows(velocity_mps), colors)
+        return ListMarker(
+            namespace="flow",
+            kind=Marker.LINE_LIST,
+            scale_m=(LINE_WIDTH_M, 0.0, 0.0),
+            points_m=self._arrow_lines_m(start_m, velocity_mps),
+            colors=colors.reshape(-1, 4),  # (n * 6, 4)
+        )
+
+    def _arrow_lines_m(
+        self, start_m: FloatArray, velocity_mps: FloatArray
+    ) -> npt.NDArray[np.float64]:
+        """Ends of the lines of arrows, (n * 6, 3): start and velocity times `_arrow_shape`."""
+        arrows = self._arrow_inputs.rows(len(start_m))  # (n, 5)
+        arrows[:, :3], arrows[:, 3:] = start_m, velocity_mps
+        ends_m = self._line_points.rows(len(start_m))
+        for first in range(0, len(arrows), ONE_THREAD_ROWS):
+            rows = slice(first, first + ONE_THREAD_ROWS)
+            np.matmul(arrows[rows], self._arrow_shape, out=ends_m[rows])
+        return ends_m.reshape(-1, 3)  # (n, 6 * 3) to (n * 6, 3)
 
 
-def flow_arrows(voxels: VoxelArrays, flow_min_mps: float, max_arrows: int) -> ListMarker:
-    """The arrows of `flow_markers`."""
-    moving = np.flatnonzero(np.linalg.norm(voxels.velocity_mps, axis=1) >= flow_min_mps)
-    if len(moving) > max_arrows:
-        moving = moving[np.arange(max_arrows) * len(moving) // max(max_arrows, 1)]
-    points_m = _arrow_lines_m(voxels.center_m[moving], voxels.velocity_mps[moving])  # (n, 6, 3)
-    colors = _opaque(direction_colors(voxels.velocity_mps[moving]))
-    return ListMarker(
-        namespace="flow",
-        kind=Marker.LINE_LIST,
-        scale_m=(LINE_WIDTH_M, 0.0, 0.0),
-        points_m=points_m.reshape(-1, 3),
-        colors=np.repeat(colors, points_m.shape[1], axis=0),
-    )
+def evenly(index: IndexArray, grid: VoxelGrid, count: int) -> npt.NDArray[np.intp]:
+    """Positions of `count` of more voxels, spread evenly over the map, in ascending order.
+
+    Every voxel of the grid has a fixed rank, the fractional part of x/g + y/g² + z/g³ (the
+    low-discrepancy sequence for three axes), and those of lowest rank are kept. So the choice in
+    a standing scene is the same in every frame, and a voxel that comes or goes moves at most one
+    other in or out.
+
+    Args:
+        index: (M,) row-major indices into the grid, ascending.
+        grid: that they belong to.
+        count: to keep, below M.
+    """
+    x, y, z = (cells * np.uint32(step) for cells, step in zip(cells_of(index, grid), SPREAD))
+    rank = (x + y + z).astype(np.uint64) << np.uint64(32) | index  # the index parts equal ranks
+    return np.sort(np.argpartition(rank, count)[:count])
 
 
 def marker_array(header: Header, marker: ListMarker, lifetime_s: float) -> bytes:
@@ -144,25 +217,11 @@ def _write_header(cdr: CdrWriter, header: Header) -> None:
     cdr.string(header.frame_id)
 
 
-def _height_colors(voxels: VoxelArrays) -> FloatArray:
-    lower_m, upper_m = voxels.grid.lower_m[2], voxels.grid.upper_m[2]
-    shade = (voxels.center_m[:, 2] - lower_m) / (upper_m - lower_m) * 255.0
-    return _opaque(HEIGHT_COLORS[shade.astype(np.uint8)])
-
-
-def _opaque(rgb: Image) -> FloatArray:
-    """Colours (n, 3) uint8 as red, green, blue, alpha in [0, 1], (n, 4)."""
-    colors = np.ones((len(rgb), 4), np.float32)
-    colors[:, :3] = rgb / np.float32(255.0)
-    return colors
-
-
-def _arrow_lines_m(start_m: FloatArray, velocity_mps: FloatArray) -> npt.NDArray[np.float64]:
-    """Shaft and the two lines of the head, (n, 6, 3): ends of lines in pairs."""
-    shaft_m = np.zeros((len(start_m), 3))
-    shaft_m[:, :2] = velocity_mps * ARROW_S
-    side_m = np.stack((-shaft_m[:, 1], shaft_m[:, 0], shaft_m[:, 2]), axis=-1) * (ARROW_HEAD / 2)
-    tip_m = start_m + shaft_m
-    neck_m = tip_m - ARROW_HEAD * shaft_m
-    lines = (start_m, tip_m, tip_m, neck_m + side_m, tip_m, neck_m - side_m)
-    return np.stack([np.asarray(end, np.float64) for end in lines], axis=1)
+def _arrow_shape() -> npt.NDArray[np.float64]:
+    """Maps (x, y, z, vx, vy) to the ends of an arrow's lines, (5, 6 * 3)."""
+    shape = np.zeros((5, len(ARROW_ENDS), 3))
+    for end, (along_s, left_s) in enumerate(np.array(ARROW_ENDS) * ARROW_S):
+        shape[:3, end] = np.eye(3)
+        shape[3, end, :2] = along_s, left_s
+        shape[4, end, :2] = -left_s, along_s
+    return shape.reshape(5, -1)

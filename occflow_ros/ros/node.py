@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import threading
-import time
+from pathlib import Path
 
 import torch
 from pydantic import Field
+from std_srvs.srv import Trigger
 
 from occflow_ros.config import resolve
 from occflow_ros.engine.device import available_device
-from occflow_ros.engine.stage_timer import StageTimer
 from occflow_ros.engine.streaming import OccupancyStream
+from occflow_ros.errors import OccflowError
+from occflow_ros.measurement import is_cuda
 from occflow_ros.models.build import build_network
 from occflow_ros.ros import process
-from occflow_ros.ros.accounting import Accounting, Outcome
-from occflow_ros.ros.cameras import CameraInputs, ImageSet, Mailbox
-from occflow_ros.ros.frames import FrameBuilder
+from occflow_ros.ros.diagnostics import Diagnostics, Health
+from occflow_ros.ros.lifecycle import ManagedNode
 from occflow_ros.ros.outputs import Outputs
-from occflow_ros.ros.parameters import ConfiguredNode, Parameters
-from occflow_ros.ros.rejection import Reason, RejectedSetError
-from occflow_ros.ros.transforms import Transforms
+from occflow_ros.ros.parameters import Parameters
+from occflow_ros.ros.session import Session
 from occflow_ros.validation import StrictModel
 from occflow_ros.weights import choose_weights
 
-POLL_S = 0.1
+HASH_DIGITS = 12
+NAMESAKE_SUMMARIES = 3
+"""A node that ended may be listed for a while yet."""
 
 
 class RunParameters(StrictModel):
@@ -35,84 +39,149 @@ class RunParameters(StrictModel):
         "", description="checkpoint, or untrained; empty: those that come with the preset"
     )
     device: str = Field("cpu", description="torch device, for example cuda:0")
+    autostart: bool = Field(
+        True, description="configure and activate at the start; false: a lifecycle manager does"
+    )
 
 
-class OccflowNode(ConfiguredNode):
-    """Callbacks collect; the thread that calls `run` converts, steps and publishes.
+class OccflowNode(ManagedNode):
+    """A managed node: `configure` loads and warms the network, `activate` takes input.
 
     Every set ends as one outcome on `/diagnostics`: processed, or dropped with the reason.
 
+    Args:
+        namespace: of the node, where none is remapped.
+
     Raises:
         ConfigError: names a parameter with a wrong value.
-        DataError: where the weights cannot be read.
     """
 
-    def __init__(self) -> None:
-        super().__init__("occflow")
+    def __init__(self, namespace: str = "") -> None:
+        super().__init__("occflow", namespace)
         parameters = Parameters(self)
-        run = parameters.read(RunParameters())
-        config = parameters.read(resolve(run.preset).run)
+        self._run = parameters.read(RunParameters())
+        self._config = parameters.read(resolve(self._run.preset).run)
         parameters.check_all_known()
-        network = build_network(config.model, choose_weights(run.weights, config.model))
-        self._stream = OccupancyStream(network, config, available_device(run.device))
-        self._stream.warm_up(len(config.node.cameras.names))
-        self._mailbox: Mailbox[ImageSet] = Mailbox()
-        self._cameras = CameraInputs(self, config.node.cameras, self._on_set)
-        self._frames = FrameBuilder(config, Transforms(self), self._cameras)
-        self._outputs = Outputs(self, config)
-        facts = {"weights": network.weights_source, "device": run.device, "preset": run.preset}
-        self._accounting = Accounting(self, self._cameras, facts)
-        self._announce(facts)
+        self._stream: OccupancyStream | None = None
+        self._outputs: Outputs | None = None
+        self._session: Session | None = None
+        self._failed: Exception | None = None
+        self._facts: dict[str, str] = {}
+        self._namesake_seen = 0
+        self._diagnostics = Diagnostics(self, self._health)
+        self._failing = self.create_guard_condition(self._on_failure)
+        self.create_service(Trigger, "~/reset", self._on_reset)
 
-    def run(self, stop: threading.Event) -> None:
-        """Turn sets into results until `stop` is set; the node must be spinning elsewhere."""
-        while not stop.is_set():
-            if (image_set := self._mailbox.take(POLL_S)) is not None:
-                self._account(image_set)
-        if (image_set := self._mailbox.take(0.0)) is not None:
-            self._drop(image_set, Reason.SHUTDOWN, "the node ends")
+    def start(self) -> None:
+        """Configure and activate, where `autostart` says so; raises what prevents it."""
+        if not self._run.autostart:
+            self.get_logger().info("waiting to be configured")
+            return
+        for transition in (self.trigger_configure, self.trigger_activate):
+            transition()
+            if self.failure is not None:
+                raise self.failure
 
-    def _on_set(self, image_set: ImageSet) -> None:
-        if (replaced := self._mailbox.put(image_set)) is not None:
-            self._drop(replaced, Reason.OVERLOAD, "a newer set came before this one was taken")
-
-    def _account(self, image_set: ImageSet) -> None:
-        started_s = time.monotonic()
-        timer = StageTimer(torch.device("cpu"))
-        rejection, reset, network_ms = None, None, {}
-        try:
-            reset = self._process(image_set, timer)
-            network_ms = self._stream.timings_ms
-        except RejectedSetError as error:
-            rejection = error
-        times_ms = {
-            "receive": image_set.receive_ms,
-            "wait": (started_s - image_set.complete_s) * 1e3,
-            **timer.times_ms,
-            **network_ms,
-            "total": (time.monotonic() - image_set.complete_s) * 1e3,
+    def configure(self) -> None:
+        """Load the network and take steps on noise; raises OccflowError where it cannot."""
+        model = self._config.model
+        weights = choose_weights(self._run.weights, model)
+        network = build_network(model, weights)
+        self._stream = OccupancyStream(network, self._config, available_device(self._run.device))
+        self._stream.warm_up(len(self._config.node.cameras.names))
+        self._outputs = Outputs(self, self._config)
+        self._facts = {
+            "preset": self._run.preset,
+            "weights": network.weights_source,
+            "weights_sha256": _digest(weights),
+            "device": self._run.device,
         }
-        self._accounting.record(Outcome(image_set, rejection, reset, times_ms))
+        self.get_logger().info(
+            f"ready: {', '.join(f'{key} {value}' for key, value in self._facts.items())}"
+        )
+        if weights is None:
+            self.get_logger().warning("the weights are untrained: what is published has no meaning")
 
-    def _process(self, image_set: ImageSet, timer: StageTimer) -> str | None:
-        """Convert, step, publish; returns why the history was cleared, where it was."""
-        if not self._outputs.wanted:
-            raise RejectedSetError(Reason.NO_SUBSCRIBERS, "nobody subscribes to any result")
-        frame = self._frames.build(image_set, timer)
-        prediction = self._stream.step(frame)
-        with timer.stage("publish"):
-            self._outputs.publish(prediction, frame)
-        return self._stream.last_reset
+    def activate(self) -> None:
+        """Subscribe, and turn sets into results."""
+        assert self._stream is not None and self._outputs is not None  # configured before
+        self._session = Session(
+            self,
+            self._config,
+            self._stream,
+            self._outputs,
+            self._diagnostics.record,
+            self._fail,
+        )
+        topics = ", ".join(self._session.cameras.image_topics.values())
+        self.get_logger().info(f"waiting for images on {topics}")
 
-    def _drop(self, image_set: ImageSet, reason: Reason, detail: str) -> None:
-        self._accounting.record(Outcome(image_set, RejectedSetError(reason, detail), None, {}))
+    def deactivate(self) -> None:
+        """End the session; raises RuntimeError where it had failed, for the way to `on_error`."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+        if self._stream is not None:
+            self._stream.reset("the node was deactivated")
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise RuntimeError(f"the session ended by itself: {_one_line(failed)}") from failed
 
-    def _announce(self, facts: dict[str, str]) -> None:
-        logger = self.get_logger()
-        logger.info(f"ready: {', '.join(f'{key} {value}' for key, value in facts.items())}")
-        logger.info(f"waiting for images on {', '.join(self._cameras.image_topics.values())}")
-        if facts["weights"].startswith("untrained"):
-            logger.warning("the weights are untrained: what is published has no meaning")
+    def cleanup(self) -> None:
+        """Free the network, its memory and the publishers."""
+        outputs, self._outputs, self._stream = self._outputs, None, None
+        if outputs is not None:
+            outputs.close()
+        gc.collect()
+        if is_cuda(self._run.device):
+            torch.cuda.empty_cache()
+
+    def destroy_node(self) -> None:
+        """End the session and the node; the executor must have ended."""
+        if self.state not in ("unconfigured", "finalized"):
+            self.trigger_shutdown()
+        super().destroy_node()
+
+    def _fail(self, error: Exception) -> None:
+        """Called by the session's thread, which may not change the node's state itself."""
+        self._failed = error
+        self._failing.trigger()
+
+    def _on_failure(self) -> None:
+        if self.is_active and self._failed is not None:
+            self.trigger_deactivate()
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._session is not None
+        if self._session is None:
+            response.message = f"the node is {self.state}: there is no history"
+        else:
+            self._session.reset("~/reset was called")
+            response.message = "history is cleared before the next set"
+        return response
+
+    def _health(self) -> Health:
+        facts: dict[str, object] = {"state": self.state, **self._facts}
+        problems = [] if self.failure is None else [_one_line(self.failure)]
+        if self._has_namesake():
+            problems.append(f"another node is named {self.get_fully_qualified_name()}")
+        if self._stream is not None:
+            facts["history_mib"] = f"{self._stream.history_bytes / 2**20:.1f}"
+            if is_cuda(self._run.device):
+                used = torch.cuda.memory_allocated(self._run.device)
+                facts["gpu_memory_mib"] = f"{used / 2**20:.1f}"
+        if self._outputs is not None:
+            problems += self._outputs.problems()
+        if self._session is not None:
+            facts.update(self._session.facts())
+            problems += self._session.cameras.problems()
+        return Health(facts, tuple(problems))
+
+    def _has_namesake(self) -> bool:
+        own = (self.get_name(), self.get_namespace())
+        listed = self.get_node_names_and_namespaces().count(own) > 1
+        self._namesake_seen = self._namesake_seen + 1 if listed else 0
+        return self._namesake_seen >= NAMESAKE_SUMMARIES
 
 
 def main() -> None:
@@ -122,5 +191,19 @@ def main() -> None:
 
 def _work(stop: threading.Event) -> None:
     node = OccflowNode()
+    node.start()
     with process.spinning(node, stop):
-        node.run(stop)
+        stop.wait()
+
+
+def _digest(weights: Path | None) -> str:
+    """Beginning of the file's SHA-256, which tells one set of weights from another."""
+    if weights is None:
+        return ""
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:HASH_DIGITS]
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, OccflowError) else f"{type(error).__name__}: {text}"

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import cached_property
 
 from nav_msgs.msg import OccupancyGrid
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from occflow_ros.config import RunConfig
 from occflow_ros.msg import OccupancyFlow as OccupancyFlowMessage
-from occflow_ros.ros import conversions, markers
+from occflow_ros.ros import conversions
 from occflow_ros.ros.conversions import VoxelArrays
 from occflow_ros.ros.costmap import CostmapConverter
+from occflow_ros.ros.markers import VoxelMarkers
+from occflow_ros.ros.qos import unserved_subscriptions
+from occflow_ros.ros.trajectory_service import TrajectoryService
 from occflow_ros.structures import Frame, OccupancyFlow
 
 QUEUE_SIZE = 5
+COSTMAP = "~/costmap"
 
 
 class Result:
@@ -51,13 +57,16 @@ class Outputs:
 
     def __init__(self, node: Node, config: RunConfig) -> None:
         settings = config.node
-        costmap = CostmapConverter(config.model.grid.voxels, settings.costmap.z_m)
-        display = settings.display
+        costmap = CostmapConverter(config.model.grid.voxels, settings.costmap)
+        markers = VoxelMarkers(config.model.grid.voxels, settings.display)
+        qos = output_qos(settings.reliable_outputs)
+        self._node = node
         self._base_frame = settings.base_frame
-        self._topics: list[tuple[Publisher, Callable[[Result], object]]] = []
+        self._topics: dict[str, tuple[Publisher, Callable[[Result], object]]] = {}
+        self._trajectories = TrajectoryService(node, settings)
 
         def add(kind: type, topic: str, build: Callable[[Result], object]) -> None:
-            self._topics.append((node.create_publisher(kind, topic, QUEUE_SIZE), build))
+            self._topics[topic.removeprefix("~/")] = node.create_publisher(kind, topic, qos), build
 
         add(
             OccupancyFlowMessage,
@@ -72,29 +81,67 @@ class Outputs:
         add(
             MarkerArray,
             "~/occupancy/markers",
-            lambda result: markers.occupancy_markers(result.voxels, display.lifetime_s),
+            lambda result: markers.occupancy(result.voxels),
         )
         add(
             MarkerArray,
             "~/flow/markers",
-            lambda result: markers.flow_markers(
-                result.voxels, display.lifetime_s, display.flow_min_mps, display.max_arrows
-            ),
+            lambda result: markers.flow(result.voxels),
         )
         add(
             OccupancyGrid,
-            "~/costmap",
+            COSTMAP,
             lambda result: costmap(result.prediction, result.frame, result.frame_id),
         )
+        for number, horizon_s in enumerate(settings.costmap.horizons_s):
+            add(
+                OccupancyGrid,
+                f"{COSTMAP}/ahead_{number}",
+                lambda result, horizon_s=horizon_s: costmap.ahead(
+                    result.voxels, result.frame, horizon_s
+                ),
+            )
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody subscribes to any of the topics."""
-        return any(publisher.get_subscription_count() for publisher, _ in self._topics)
+        """Whether anybody subscribes to any of the topics, or asked about a trajectory of late."""
+        subscribed = any(
+            publisher.get_subscription_count() for publisher, _ in self._topics.values()
+        )
+        return subscribed or self._trajectories.wanted
 
-    def publish(self, prediction: OccupancyFlow, frame: Frame) -> None:
-        """Send the prediction on every topic that has a subscriber."""
+    def problems(self) -> list[str]:
+        """Subscriptions that get nothing, in words."""
+        return [
+            problem
+            for publisher, _ in self._topics.values()
+            for problem in unserved_subscriptions(self._node, publisher)
+        ]
+
+    def publish(self, prediction: OccupancyFlow, frame: Frame) -> dict[str, float]:
+        """Send the prediction on every topic that has a subscriber.
+
+        Returns:
+            When each was sent, in seconds of `time.monotonic`, by the topic's name in the node.
+        """
         result = Result(prediction, frame, self._base_frame)
-        for publisher, build in self._topics:
+        self._trajectories.update(result)
+        sent_s = {}
+        for topic, (publisher, build) in self._topics.items():
             if publisher.get_subscription_count():
                 publisher.publish(build(result))
+                sent_s[topic] = time.monotonic()
+        return sent_s
+
+    def close(self) -> None:
+        """Destroy the publishers; nothing is wanted afterwards, and nothing may be published."""
+        for publisher, _ in self._topics.values():
+            self._node.destroy_publisher(publisher)
+        self._topics.clear()
+        self._trajectories.close()
+
+
+def output_qos(reliable: bool) -> QoSProfile:
+    """The newest results, reliable or as sensor data: best effort."""
+    policy = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=QUEUE_SIZE, reliability=policy)

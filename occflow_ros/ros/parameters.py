@@ -26,9 +26,14 @@ class ConfiguredNode(Node):
         ConfigError: where rclpy cannot make a parameter of an override, such as an empty list.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, namespace: str = "") -> None:
         try:
-            super().__init__(name, automatically_declare_parameters_from_overrides=True)
+            Node.__init__(
+                self,
+                name,
+                namespace=namespace,
+                automatically_declare_parameters_from_overrides=True,
+            )
         except ValueError as error:
             raise ConfigError(f"parameters: {error}") from None
 

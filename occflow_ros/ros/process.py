@@ -48,7 +48,10 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
 
 @contextmanager
 def spinning(node: Node, stop: threading.Event) -> Iterator[None]:
-    """The node's callbacks run in another thread; one that fails sets `stop` and raises."""
+    """The node's callbacks run in another thread; one that fails sets `stop` and raises.
+
+    At the end the node is destroyed.
+    """
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     failures: list[Exception] = []

@@ -13,25 +13,14 @@ from pydantic import Field
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.topic_endpoint_info import TopicEndpointInfo
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
+from rosbags.interfaces import Connection
 
-from occflow_ros.errors import DataError, OccflowError, OutputError
+from occflow_ros.errors import DataError, OccflowError
 from occflow_ros.ros import process
-from occflow_ros.ros.message_types import MessageTypes
+from occflow_ros.ros.bag import Bag
 from occflow_ros.ros.parameters import ConfiguredNode, Parameters
-from occflow_ros.ros.stamps import NS_PER_S
 from occflow_ros.validation import StrictModel
 
-BAG_VERSION = 9
 QUEUE_SIZE = 100
 DISCOVERY_PERIOD_S = 0.1
 GRACE_S = 0.3
@@ -47,52 +36,6 @@ class RecorderParameters(StrictModel):
         min_length=1,
         description="topics, or patterns with *; raw images only where they are named in full",
     )
-
-
-class Bag:
-    """A rosbag2 MCAP that is being written, from one thread.
-
-    The file is written in chunks of 1 MiB; `close` adds the index and `metadata.yaml`. Of a process
-    that is killed (SIGKILL), all but the last chunk is in the file, and `mcap recover` reads it.
-
-    Args:
-        folder: must not exist.
-
-    Raises:
-        OutputError: where the folder is occupied or cannot be made.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._types = MessageTypes()
-        try:
-            self._writer = Writer(folder, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
-            self._writer.open()
-        except WriterError:
-            raise OutputError(f"output: expected a new folder, but {folder} exists") from None
-        except OSError as error:
-            raise OutputError(f"output: cannot make {folder}: {error.strerror}") from None
-
-    def add_topic(self, topic: str, kind: str, offered: list[Qos]) -> Connection:
-        """Announce a topic; raises DataError where its type has no definition here."""
-        self._types.ensure(kind)
-        return self._writer.add_connection(
-            topic, kind, typestore=self._types.store, offered_qos_profiles=offered
-        )
-
-    def write(self, connection: Connection, received_ns: int, data: bytes) -> None:
-        """Add a serialised message; raises OutputError where the disk does not take it."""
-        try:
-            self._writer.write(connection, received_ns, data)
-        except OSError as error:
-            raise OutputError(f"output: cannot write {self._folder}: {error.strerror}") from None
-
-    def close(self) -> None:
-        """Finish the file; only then is it a whole bag."""
-        try:
-            self._writer.close()
-        except OSError as error:
-            raise OutputError(f"output: cannot write {self._folder}: {error.strerror}") from None
 
 
 class Recorder(ConfiguredNode):
@@ -140,7 +83,7 @@ class Recorder(ConfiguredNode):
 
     def _record(self, topic: str, kind: str, publishers: list[TopicEndpointInfo]) -> None:
         try:
-            offered = [_bag_qos(publisher.qos_profile) for publisher in publishers]
+            offered = [publisher.qos_profile for publisher in publishers]
             connection = self._bag.add_topic(topic, kind, offered)
             message_class = _message_class(kind)
         except DataError as error:
@@ -193,22 +136,3 @@ def _matching_qos(publishers: list[TopicEndpointInfo]) -> QoSProfile:
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
     )
-
-
-def _bag_qos(qos: QoSProfile) -> Qos:
-    """rclpy and rosbags number the policies alike, after rmw."""
-    return Qos(
-        history=QosHistory(qos.history.value),
-        depth=qos.depth,
-        reliability=QosReliability(qos.reliability.value),
-        durability=QosDurability(qos.durability.value),
-        deadline=_bag_time(qos.deadline.nanoseconds),
-        lifespan=_bag_time(qos.lifespan.nanoseconds),
-        liveliness=QosLiveliness(qos.liveliness.value),
-        liveliness_lease_duration=_bag_time(qos.liveliness_lease_duration.nanoseconds),
-        avoid_ros_namespace_conventions=qos.avoid_ros_namespace_conventions,
-    )
-
-
-def _bag_time(nanoseconds: int) -> QosTime:
-    return QosTime(*divmod(nanoseconds, NS_PER_S))

@@ -8,19 +8,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 from rclpy.duration import Duration
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
-from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 
 from occflow_ros.data.source import open_drive
 from occflow_ros.errors import OccflowError
 from occflow_ros.output import write_text
-from occflow_ros.ros import drive_messages, process
+from occflow_ros.ros import process
+from occflow_ros.ros.drive_messages import TF, TF_STATIC, DriveMessages, Transport
 from occflow_ros.ros.parameters import ConfiguredNode, Parameters
 from occflow_ros.ros.stamps import time_message
 from occflow_ros.ros.timeline import Event, Timeline
@@ -46,7 +44,7 @@ class ReplayParameters(StrictModel):
     keyframes_only: bool = Field(True, description="leave out what lies between keyframes")
     rate: float = Field(1.0, gt=0, description="times real time")
     loop: bool = Field(False, description="start again at the end, with stamps that go on")
-    transport: Literal["raw", "compressed"] = Field(
+    transport: Transport = Field(
         "raw", description="raw: decoded on image_raw; compressed: files on image_raw/compressed"
     )
     lidar: bool = Field(True, description="also send the LiDAR sweeps on lidar/points")
@@ -82,22 +80,20 @@ class Replay(ConfiguredNode):
             settings.keyframes_only,
         )
         self._timeline = Timeline(drive, settings.lidar)
+        self._messages = messages = DriveMessages(
+            drive, settings.transport, self._timeline.has_lidar
+        )
         self._sent: dict[tuple[int, int], int] = {}
-        self._last_pose_ns = 0
         self._round = 0
         self._complete = False
         if settings.summary:
             self.write_summary()
-        self._images = {name: self._image_publisher(name) for name in drive.cameras}
-        self._infos = {
-            name: self.create_publisher(CameraInfo, f"{name}/camera_info", QUEUE_SIZE)
-            for name in drive.cameras
+        self._publishers_of = {
+            name: self.create_publisher(topic.message_class, name, topic.qos)
+            for name, topic in messages.topics.items()
         }
-        self._lidar = self.create_publisher(PointCloud2, "lidar/points", QUEUE_SIZE)
         self._clock = self.create_publisher(Clock, "/clock", QUEUE_SIZE)
-        self._tf = TransformBroadcaster(self)
-        self._static_tf = StaticTransformBroadcaster(self)
-        self._static_tf.sendTransform(drive_messages.extrinsic_messages(drive))
+        self._publishers_of[TF_STATIC].publish(messages.static())
 
     def play(self, stop: threading.Event) -> None:
         """Send the drive once, or over and over, until the end or until `stop` is set.
@@ -114,7 +110,7 @@ class Replay(ConfiguredNode):
                 return
             self._send(event, stamp_ns)
         self._complete = True
-        for publisher in (*self._images.values(), *self._infos.values()):
+        for publisher in self._publishers_of.values():
             publisher.wait_for_all_acked(Duration(seconds=DELIVERY_S))
 
     def write_summary(self) -> None:
@@ -149,10 +145,8 @@ class Replay(ConfiguredNode):
             + ("" if self._complete else "; stopped before the end")
         )
 
-    def _image_publisher(self, name: str) -> Publisher:
-        if self._settings.transport == "raw":
-            return self.create_publisher(Image, f"{name}/image_raw", QUEUE_SIZE)
-        return self.create_publisher(CompressedImage, f"{name}/image_raw/compressed", QUEUE_SIZE)
+    def _of_cameras(self, topic: Callable[[str], str]) -> list[Publisher]:
+        return [self._publishers_of[topic(name)] for name in self._drive.cameras]
 
     def _announce(self) -> None:
         drive, timeline = self._drive, self._timeline
@@ -180,9 +174,9 @@ class Replay(ConfiguredNode):
 
     def _unheard_topics(self) -> list[str]:
         """Topics that lack an awaited subscriber, or where a subscriber is not connected yet."""
-        for_all = [*self._infos.values(), self._tf.pub_tf]
+        for_all = [*self._of_cameras(self._messages.info_topic), self._publishers_of[TF]]
         heard = [
-            *((publisher, any) for publisher in self._images.values()),
+            *((publisher, any) for publisher in self._of_cameras(self._messages.image_topic)),
             *((publisher, all) for publisher in for_all),
         ]
         return [p.topic_name for p, how_many in heard if not self._is_heard(p, how_many)]
@@ -213,24 +207,11 @@ class Replay(ConfiguredNode):
 
     def _send(self, event: Event, stamp_ns: int) -> None:
         self._clock.publish(Clock(clock=time_message(stamp_ns)))
-        if stamp_ns > self._last_pose_ns:  # TF warns of a pose that it has already
-            self._last_pose_ns = stamp_ns
-            self._tf.sendTransform(
-                drive_messages.pose_message(self._drive, event.odom_T_base, stamp_ns)
-            )
+        for topic, message in self._messages.of(event, stamp_ns):
+            self._publishers_of[topic].publish(message)
         if event.camera is not None:
-            self._send_image(event, stamp_ns)
-        elif event.file is not None:
-            self._lidar.publish(drive_messages.lidar_message(event.file, stamp_ns))
-
-    def _send_image(self, event: Event, stamp_ns: int) -> None:
-        camera = self._drive.cameras[event.camera]
-        raw = self._settings.transport == "raw"
-        convert = drive_messages.image_message if raw else drive_messages.compressed_message
-        self._infos[camera.name].publish(drive_messages.info_message(camera, stamp_ns))
-        self._images[camera.name].publish(convert(camera, event.file, stamp_ns))
-        key = (self._round, event.set_index)
-        self._sent[key] = self._sent.get(key, 0) + 1
+            key = (self._round, event.set_index)
+            self._sent[key] = self._sent.get(key, 0) + 1
 
 
 def main() -> None:

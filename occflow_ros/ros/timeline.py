@@ -50,16 +50,29 @@ class Timeline:
         self.shift_ns = max(0, NS_PER_S - self.first_ns)
 
     @property
+    def has_lidar(self) -> bool:
+        """Whether any event is a sweep."""
+        return any(event.file is not None and event.camera is None for event in self._events)
+
+    @property
+    def duration_ns(self) -> int:
+        """From the first stamp to the last."""
+        return self._events[-1].stamp_ns - self.first_ns
+
+    @property
     def period_ns(self) -> int:
         """From the first stamp of one round to that of the next: duration and one set interval."""
         stamps = [camera_set.stamp_ns for camera_set in self._drive.sets]
         intervals = [later - earlier for earlier, later in pairwise(stamps)]
         interval_ns = int(statistics.median(intervals)) if intervals else DEFAULT_PERIOD_NS
-        return self._events[-1].stamp_ns - self.first_ns + interval_ns
+        return self.duration_ns + interval_ns
 
     def round_shift_ns(self, round_index: int) -> int:
         """What is added to the drive's stamps in a round, counted from 0."""
         return self.shift_ns + round_index * self.period_ns
+
+    def __len__(self) -> int:
+        return len(self._events)
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self._events)

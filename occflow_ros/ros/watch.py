@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from pydantic import Field
 
 from occflow_ros.ros import process
-from occflow_ros.ros.accounting import FRAME_STATUS, QUEUE_SIZE, SUMMARY_STATUS
+from occflow_ros.ros.diagnostics import FRAME_STATUS, QUEUE_SIZE, SUMMARY_STATUS
 from occflow_ros.ros.parameters import ConfiguredNode, Parameters
 from occflow_ros.validation import StrictModel
 

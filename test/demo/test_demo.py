@@ -62,6 +62,7 @@ def test_every_sent_set_is_in_the_report(drive, tmp_path):
     assert len(list((out / "pictures").iterdir())) == summary["processed"]
     assert len(read_bag(out / "bag").predictions) == summary["processed"]
     assert (out / "report.html").stat().st_size > 100_000
+    assert (out / "viewer.html").exists()
     assert "untrained" in done.stdout
     assert not processes_that_mention(out)
 

@@ -90,6 +90,14 @@ def test_the_report_is_one_file_that_needs_no_other(run, drive, tmp_path):
     assert "no_transform: odom &lt;- base_link at 2.0 s" in html
 
 
+@pytest.mark.parametrize("viewer, links", [(None, 0), ("viewer.html", 1)])
+def test_the_report_links_the_page_of_the_run_where_there_is_one(run, tmp_path, viewer, links):
+    path = tmp_path / "report.html"
+    outcomes, _ = run
+    write_report(path, summarise(run), outcomes, None, [], "", viewer and tmp_path / viewer)
+    assert path.read_text().count('href="viewer.html"') == links
+
+
 def test_trained_weights_are_named_instead(run, tmp_path):
     outcomes, _ = run
     path = tmp_path / "report.html"

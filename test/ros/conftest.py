@@ -3,6 +3,9 @@
 ROS is imported where it is used, so that without it the tests are skipped, not broken.
 """
 
+import contextlib
+import functools
+
 import numpy as np
 import pytest
 from tiny_network import tiny_config
@@ -52,30 +55,61 @@ def drive(tmp_path):
 
 
 @pytest.fixture
-def ros(tiny_preset):
-    """rclpy with the parameters of a node on the two cameras."""
+def ros_with(tiny_preset):
+    """Starts rclpy with the parameters of a node on the two cameras, and those given."""
     import rclpy
-    from rclpy.signals import SignalHandlerOptions
+    from vehicle import start_ros
 
-    parameters = {
-        "preset": str(tiny_preset),
-        "node.cameras.names": "[left,right]",
-        "node.cameras.reliable": "true",
-        "node.pose.wait_s": "0.2",
-    }
-    arguments = [part for item in parameters.items() for part in ("-p", ":=".join(item))]
-    rclpy.init(
-        args=["test", "--ros-args", *arguments], signal_handler_options=SignalHandlerOptions.NO
-    )
-    yield
+    yield functools.partial(start_ros, tiny_preset)
     rclpy.try_shutdown()
 
 
+def trials(tiny_preset):
+    """Starts a node with parameters, and the vehicle it serves."""
+    import rclpy
+    from trial import running_trial
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(rclpy.try_shutdown)
+        yield lambda **options: stack.enter_context(running_trial(tiny_preset, **options))
+
+
+trial_of = pytest.fixture(trials, name="trial_of")
+shared_trial_of = pytest.fixture(trials, name="shared_trial_of", scope="module")
+
+
 @pytest.fixture
-def vehicle(ros):
-    """The other side of the node under test."""
+def ros(ros_with):
+    """rclpy with the parameters of a node on the two cameras."""
+    ros_with()
+
+
+@pytest.fixture
+def vehicle_of():
+    """Makes the other side of the node under test; rclpy must have been started."""
     from vehicle import Vehicle
 
-    made = Vehicle()
-    yield made
-    made.close()
+    made = []
+
+    def make(**options):
+        made.append(Vehicle(**options))
+        return made[-1]
+
+    yield make
+    for vehicle in made:
+        vehicle.close()
+
+
+@pytest.fixture
+def vehicle(ros, vehicle_of):
+    """The other side of the node under test."""
+    return vehicle_of()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts executables; whatever still runs at the end is killed."""
+    from executables import starting
+
+    with starting(tmp_path) as run:
+        yield run

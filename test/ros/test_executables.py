@@ -1,12 +1,8 @@
 """Replay, node and recorder as processes over DDS, and how each ends."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +10,7 @@ import torch
 
 pytest.importorskip("rclpy")
 
+from executables import TIMEOUT_S, end, wait_for_text
 from mcap.exceptions import EndOfFile
 from mcap.reader import NonSeekingReader
 from rosbags.highlevel import AnyReader
@@ -24,51 +21,6 @@ from occflow_ros.data.sensors import load_frame
 from occflow_ros.engine.checkpoint import save
 from occflow_ros.engine.streaming import OccupancyStream
 from occflow_ros.models.build import build_network
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-TIMEOUT_S = 60.0
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Starts executables; whatever still runs at the end is killed."""
-    processes = []
-
-    def run(name, **parameters):
-        command = [sys.executable, str(REPOSITORY / "scripts" / name), "--ros-args"]
-        for key, value in parameters.items():
-            command += ["-p", f"{key.replace('__', '.')}:={json.dumps(value)}"]
-        path = os.pathsep.join((str(REPOSITORY), os.environ.get("PYTHONPATH", "")))
-        log = (tmp_path / f"{name}.log").open("w+")
-        process = subprocess.Popen(
-            command,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        )
-        process.text = lambda: Path(log.name).read_text()
-        processes.append(process)
-        return process
-
-    yield run
-    for process in processes:
-        process.kill()
-        process.wait()
-
-
-def wait_for_text(process, text):
-    deadline_s = time.monotonic() + TIMEOUT_S
-    while text not in process.text():
-        assert process.poll() is None, process.text()
-        assert time.monotonic() < deadline_s, f"{text!r} not in:\n{process.text()}"
-        time.sleep(0.05)
-
-
-def end(process, signum=signal.SIGINT):
-    """Ask it to end; it must do so quietly and with status 0."""
-    process.send_signal(signum)
-    status = process.wait(TIMEOUT_S)
-    assert (status, "Traceback" in process.text()) == (0, False), process.text()
 
 
 def read_bag(path):

@@ -25,13 +25,9 @@ STAMP_NS = 5_000_000_000
 def node(ros):
     """A node that runs in threads of this process."""
     made = OccflowNode()
-    stop = threading.Event()
-    with process.spinning(made, stop):
-        worker = threading.Thread(target=made.run, args=(stop,))
-        worker.start()
+    made.start()
+    with process.spinning(made, threading.Event()):
         yield made
-        stop.set()
-        worker.join()
 
 
 @pytest.fixture
@@ -57,7 +53,7 @@ def ready(node, results, vehicle):
 
 
 def infos_of(node):
-    return [node._cameras.infos.get(name, deadline_s=0.0) for name in CAMERAS]
+    return [node._session.cameras.infos.get(name, deadline_s=0.0) for name in CAMERAS]
 
 
 def assert_dropped(outcome, reason, *mentions):
@@ -100,7 +96,9 @@ def test_without_any_subscriber_nothing_is_computed(node, vehicle):
 def test_a_pose_that_does_not_come_is_named(ready):
     ready.send_images(STAMP_NS + 900_000_000)
     outcome = ready.outcome_of(STAMP_NS + 900_000_000)
-    assert_dropped(outcome, "no_transform", "odom <- base_link at 5.900000000 s")
+    assert_dropped(
+        outcome, "pose_late", "odom <- base_link at 5.900000000 s", "newest is at 5.000000000 s"
+    )
 
 
 def test_a_pose_that_comes_within_the_wait_is_used(ready):
@@ -113,7 +111,7 @@ def test_a_pose_that_comes_within_the_wait_is_used(ready):
 def test_a_pose_that_is_not_a_number_is_never_used(ready):
     ready.send_pose(STAMP_NS + 1, x_m=float("nan"))
     ready.send_images(STAMP_NS + 1)
-    assert_dropped(ready.outcome_of(STAMP_NS + 1), "no_transform", "odom <- base_link")
+    assert_dropped(ready.outcome_of(STAMP_NS + 1), "invalid_pose", "odom <- base_link", "finite")
 
 
 def test_a_camera_that_is_not_mounted_is_named(ready):
@@ -200,6 +198,31 @@ def test_time_that_goes_back_does_not_stall_the_node(ready):
     )
     ready.send_images(STAMP_NS)
     assert ready.outcome_of(STAMP_NS)[1]["outcome"] == "processed"
+
+
+def resets_of(ready, *stamps_ns_and_places_m):
+    """What the outcomes say of the history, set by set."""
+    for stamp_ns, x_m in stamps_ns_and_places_m:
+        ready.outcomes.pop(stamp_ns, None)
+        ready.send_pose(stamp_ns, x_m)
+        ready.send_images(stamp_ns)
+        assert ready.outcome_of(stamp_ns)[1]["outcome"] == "processed"
+        yield ready.outcomes[stamp_ns][1]["reset"]
+
+
+def test_time_that_goes_back_is_one_visible_reset(ready):
+    times_ns = [STAMP_NS + second * 10**9 for second in (7, 8, 0, 1)]
+    first, second, back, after = resets_of(ready, *[(stamp_ns, 0.0) for stamp_ns in times_ns])
+    assert not (first or second or after)
+    assert back == "time went back by 8.000 s"
+
+
+def test_a_jump_of_the_pose_is_one_visible_reset(ready):
+    places_m = (0.0, 1.0, 500.0, 501.0)
+    times_ns = [STAMP_NS + index * 10**9 for index in range(4)]
+    first, second, jump, after = resets_of(ready, *zip(times_ns, places_m))
+    assert not (first or second or after)
+    assert jump == "jump of 499.00 m, longer than 25 m"
 
 
 def test_a_gap_is_a_visible_reset(ready):

@@ -1,6 +1,7 @@
 """Configuration, parameter files, launch files and display setup agree with the code."""
 
 import ast
+import json
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -53,16 +54,60 @@ def test_the_transport_profile_is_xml_with_room_for_raw_images():
 def test_rviz_shows_topics_that_the_node_publishes():
     display = yaml.safe_load((REPOSITORY / "rviz" / "occflow.rviz").read_text())
     shown = {item["Topic"]["Value"] for item in _displays(display) if "Topic" in item}
-    source = (REPOSITORY / "occflow_ros" / "ros" / "outputs.py").read_text()
-    published = {
+    assert {topic for topic in shown if topic.startswith("/occflow/")} == topics_named_in(
+        "outputs"
+    ) - {"/occflow/occupancy_flow"}
+
+
+def test_rviz_shows_the_cameras_of_the_nuscenes_rig_and_no_display_twice():
+    document = yaml.safe_load((REPOSITORY / "rviz" / "occflow.rviz").read_text())
+    displays = list(_displays(document))
+    cameras = {
+        item["Topic"]["Value"] for item in displays if item["Class"].endswith("plugins/Image")
+    }
+    assert cameras == {f"/{name.lower()}/image_raw/compressed" for name in CAMERA_CHANNELS}
+    names = [item["Name"] for item in displays]
+    assert len(set(names)) == len(names)
+
+
+def test_foxglove_shows_topics_that_the_node_and_the_nuscenes_rig_have():
+    panels = json.loads((REPOSITORY / "foxglove" / "occflow.json").read_text())["configById"]
+    results = set(panels["3D!occflow"]["topics"])
+    assert results == topics_named_in("outputs") - {"/occflow/occupancy_flow"}
+    plotted = {path["value"] for path in panels["Plot!latency"]["paths"]}
+    assert plotted == {"/occflow/latency_ms.data"}
+    assert "/occflow/latency_ms" in topics_named_in("diagnostics")
+    modes = [panel["imageMode"] for panel in panels.values() if "imageMode" in panel]
+    cameras = [name.lower() for name in CAMERA_CHANNELS]
+    assert sorted((mode["imageTopic"], mode["calibrationTopic"]) for mode in modes) == sorted(
+        (f"/{name}/image_raw/compressed", f"/{name}/camera_info") for name in cameras
+    )
+
+
+def test_foxglove_places_each_panel_once():
+    document = json.loads((REPOSITORY / "foxglove" / "occflow.json").read_text())
+    assert sorted(_panels(document["layout"])) == sorted(document["configById"])
+
+
+def topics_named_in(module):
+    """Topics below the node's name, `/occflow`, that a module of occflow_ros.ros names."""
+    source = (REPOSITORY / "occflow_ros" / "ros" / f"{module}.py").read_text()
+    return {
         node.value.replace("~", "/occflow")
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, ast.Constant) and str(node.value).startswith("~/")
+        if isinstance(node, ast.Constant)
+        and str(node.value).startswith("~/")
+        and node.value != "~/"
     }
-    assert {topic for topic in shown if topic.startswith("/occflow/")} == published - {
-        "/occflow/occupancy_flow"
-    }
+
+
+def _panels(layout):
+    if isinstance(layout, str):
+        return [layout]
+    return _panels(layout["first"]) + _panels(layout["second"])
 
 
 def _displays(document):
-    return document["Visualization Manager"]["Displays"]
+    """Displays of the document, those within groups too."""
+    for display in document.get("Visualization Manager", document)["Displays"]:
+        yield from _displays(display) if "Displays" in display else [display]

@@ -2,10 +2,12 @@
 
 import time
 
+import cv2
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_ros import StaticTransformBroadcaster, TransformBroadcaster
 from two_cameras import CAMERAS, camera, pose
@@ -16,16 +18,35 @@ from occflow_ros.ros import drive_messages
 TIMEOUT_S = 20.0
 
 
-class Vehicle:
-    """Publishes what the two cameras and the localisation of a vehicle send, and reads outcomes."""
+def start_ros(preset, **changes):
+    """Starts rclpy with the parameters of a node on the two cameras, and those given."""
+    parameters = {
+        "preset": preset,
+        "node.cameras.names": "[left,right]",
+        "node.cameras.reliable": "true",
+        "node.pose.wait_s": 0.2,
+        **{name.replace("__", "."): value for name, value in changes.items()},
+    }
+    arguments = [part for name, value in parameters.items() for part in ("-p", f"{name}:={value}")]
+    rclpy.init(
+        args=["test", "--ros-args", *arguments], signal_handler_options=SignalHandlerOptions.NO
+    )
 
-    def __init__(self, compressed=False):
+
+class Vehicle:
+    """Publishes what the two cameras and the localisation of a vehicle send, and reads outcomes.
+
+    Those of `compressed` send JPEG, the others raw images.
+    """
+
+    def __init__(self, compressed=()):
         self.node = rclpy.create_node("vehicle")
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
-        kind, suffix = (CompressedImage, "/compressed") if compressed else (Image, "")
         self.images = {
-            name: self.node.create_publisher(kind, f"{name}/image_raw{suffix}", 10)
+            name: self.node.create_publisher(CompressedImage, f"{name}/image_raw/compressed", 10)
+            if name in compressed
+            else self.node.create_publisher(Image, f"{name}/image_raw", 10)
             for name in CAMERAS
         }
         self.infos = {
@@ -36,6 +57,7 @@ class Vehicle:
         self.static_tf = StaticTransformBroadcaster(self.node)
         self.outcomes = {}
         self.summary = {}
+        self.summary_status = DiagnosticStatus()
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
 
     def _on_diagnostics(self, message):
@@ -44,7 +66,7 @@ class Vehicle:
             if status.name.endswith(": frame"):
                 self.outcomes[int(values["stamp_ns"])] = (status, values)
             else:
-                self.summary = values
+                self.summary, self.summary_status = values, status
 
     def wait_until(self, condition, what):
         deadline_s = time.monotonic() + TIMEOUT_S
@@ -76,18 +98,21 @@ class Vehicle:
                 setattr(info, field, value)
             publisher.publish(info)
 
-    def send_images(self, stamp_ns, names=CAMERAS, **changes):
-        """Grey images; `changes` are fields that differ in the right one."""
+    def send_images(self, stamp_ns, names=CAMERAS, changed="right", **changes):
+        """Grey images; `changes` are fields that differ in that of one camera."""
         for name in names:
-            message = drive_messages.image_of(
-                np.full((80, 120, 3), 90, np.uint8),
-                stamp_ns,
-                drive_messages.optical_frame(name),
-            )
-            if name == "right":
+            message = self._image(name, stamp_ns)
+            if name == changed:
                 for field, value in changes.items():
                     setattr(message, field, value)
             self.images[name].publish(message)
+
+    def _image(self, name, stamp_ns):
+        pixels = np.full((80, 120, 3), 90, np.uint8)
+        message = drive_messages.image_of(pixels, stamp_ns, drive_messages.optical_frame(name))
+        if self.images[name].msg_type is Image:
+            return message
+        return CompressedImage(header=message.header, format="jpeg", data=jpeg(pixels))
 
     def outcome_of(self, stamp_ns):
         self.wait_until(lambda: stamp_ns in self.outcomes, f"the outcome of {stamp_ns}")
@@ -96,3 +121,7 @@ class Vehicle:
     def close(self):
         self.executor.shutdown()
         self.node.destroy_node()
+
+
+def jpeg(pixels):
+    return cv2.imencode(".jpg", pixels)[1].tobytes()

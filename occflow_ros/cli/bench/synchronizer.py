@@ -1,0 +1,19 @@
+"""Matching the images of a rig."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from occflow_ros.errors import OccflowError
+from occflow_ros.measurement import Measurement, Options
+
+
+def measure(options: Options) -> Iterator[Measurement]:
+    """Cost of a set, beside ApproximateTimeSynchronizer; raises OccflowError without ROS 2."""
+    try:
+        from occflow_ros.ros import bench_synchronizer
+    except ImportError as error:
+        raise OccflowError(
+            f"bench synchronizer: expected a sourced ROS 2 with this package built, got: {error}"
+        ) from None
+    yield from bench_synchronizer.measure(options)
