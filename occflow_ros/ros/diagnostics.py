@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from std_msgs.msg import Float32
 
 from occflow_ros.ros.accounting import DROPPED, PROCESSED, Ledger, Outcome, Totals
@@ -18,6 +19,7 @@ SUMMARY_STATUS = ": summary"
 SUMMARY_PERIOD_S = 1.0
 LOG_PERIOD_S = 5.0
 QUEUE_SIZE = 100
+FLUSH_S = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ class Diagnostics:
                 values=_key_values({**health.facts, **_values_of(totals)}),
             )
         )
+
+    def flush(self) -> None:
+        """Wait until every subscriber has what was published, but not for long."""
+        self._publisher.wait_for_all_acked(Duration(seconds=FLUSH_S))
 
     def _level(self, problems: Iterable[str]) -> bytes:
         if self._node.failure is not None:

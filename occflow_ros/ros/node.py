@@ -140,6 +140,7 @@ class OccflowNode(ManagedNode):
         """End the session and the node; the executor must have ended."""
         if self.state not in ("unconfigured", "finalized"):
             self.trigger_shutdown()
+        self._diagnostics.flush()
         super().destroy_node()
 
     def _fail(self, error: Exception) -> None:

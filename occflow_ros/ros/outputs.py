@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from nav_msgs.msg import OccupancyGrid
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -24,6 +25,7 @@ from occflow_ros.ros.trajectory_service import TrajectoryService
 from occflow_ros.structures import Frame, OccupancyFlow
 
 QUEUE_SIZE = 5
+FLUSH_S = 1.0
 COSTMAP = "~/costmap"
 
 
@@ -134,8 +136,11 @@ class Outputs:
         return sent_s
 
     def close(self) -> None:
-        """Destroy the publishers; nothing is wanted afterwards, and nothing may be published."""
+        """Destroy the publishers, once what they sent has arrived; nothing may be published now."""
+        deadline_s = time.monotonic() + FLUSH_S
         for publisher, _ in self._topics.values():
+            left_s = max(0.0, deadline_s - time.monotonic())
+            publisher.wait_for_all_acked(Duration(seconds=left_s))
             self._node.destroy_publisher(publisher)
         self._topics.clear()
         self._trajectories.close()

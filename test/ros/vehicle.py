@@ -74,6 +74,15 @@ class Vehicle:
             assert time.monotonic() < deadline_s, f"waited {TIMEOUT_S} s for {what}"
             self.executor.spin_once(timeout_sec=0.05)
 
+    def take_what_came(self, quiet_s=0.5):
+        """Spin until nothing has arrived for a while."""
+        last_s = time.monotonic()
+        while time.monotonic() - last_s < quiet_s:
+            before = len(self.outcomes)
+            self.executor.spin_once(timeout_sec=0.05)
+            if len(self.outcomes) > before:
+                last_s = time.monotonic()
+
     def wait_for_node(self):
         publishers = [*self.images.values(), *self.infos.values(), self.tf.pub_tf]
         self.wait_until(lambda: all(p.get_subscription_count() for p in publishers), "the node")
