@@ -92,7 +92,7 @@ def test_a_result_that_cannot_be_published_is_a_failure_too(trial, manager, monk
     trial.assert_recovered()
 
 
-def test_deactivating_while_sets_stream_in_leaves_none_without_outcome(trial, manager):
+def test_deactivating_while_sets_stream_in_publishes_what_was_processed_and_no_more(trial, manager):
     trial.before_step = lambda frame: time.sleep(0.01)
     sent = []
 
@@ -110,7 +110,6 @@ def test_deactivating_while_sets_stream_in_leaves_none_without_outcome(trial, ma
     trial.vehicle.wait_until(lambda: trial.good_ns[-1] in trial.published_ns, "the last result")
     outcomes = {stamp: trial.vehicle.outcomes.get(stamp) for stamp in sent}
     taken = [stamp for stamp in sent if outcomes[stamp]]
-    assert taken == sent[: len(taken)]
     reasons = {stamp: outcomes[stamp][1]["reason"] for stamp in taken}
     assert set(reasons.values()) <= {"", "overload", "shutdown"}
     processed = [stamp for stamp in taken if not reasons[stamp]]
