@@ -74,7 +74,6 @@ def trials(tiny_preset):
         yield lambda **options: stack.enter_context(running_trial(tiny_preset, **options))
 
 
-trial_of = pytest.fixture(trials, name="trial_of")
 shared_trial_of = pytest.fixture(trials, name="shared_trial_of", scope="module")
 
 
