@@ -6,7 +6,7 @@ preset and what differs from it; an unknown key fails by name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -62,6 +62,7 @@ BACKBONES = {
     "convnext_tiny": BackboneSize((3, 3, 9, 3), (96, 192, 384, 768)),
     "convnext_small": BackboneSize((3, 3, 27, 3), (96, 192, 384, 768)),
     "convnext_base": BackboneSize((3, 3, 27, 3), (128, 256, 512, 1024)),
+    "convnext_xlarge": BackboneSize((3, 3, 27, 3), (256, 512, 1024, 2048)),
     "resnet50": BackboneSize((3, 4, 6, 3), (256, 512, 1024, 2048)),
 }
 """Sizes by name; all but `convnext_nano`, which is ours, have public ImageNet weights."""
@@ -74,8 +75,17 @@ class BackboneConfig(StrictModel):
     """2D image backbone and how training treats it."""
 
     name: Literal[
-        "convnext_nano", "convnext_tiny", "convnext_small", "convnext_base", "resnet50"
+        "convnext_nano",
+        "convnext_tiny",
+        "convnext_small",
+        "convnext_base",
+        "convnext_xlarge",
+        "resnet50",
+        "transformers",
     ] = "convnext_base"
+    architecture: str = Field(
+        "", description="with transformers: folder or owner/name on the hub of any of its backbones"
+    )
     depths: _PerStage | None = Field(None, description="other blocks per stage")
     widths: _PerStage | None = Field(None, description="other channels per stage")
     pretrained: str = Field(
@@ -88,16 +98,41 @@ class BackboneConfig(StrictModel):
         False, description="compute activations again in the backward pass, to save memory"
     )
 
+    @model_validator(mode="after")
+    def _architecture_is_said_once(self) -> BackboneConfig:
+        if (self.name == "transformers") != bool(self.architecture):
+            raise ValueError(
+                "architecture: expected it with the name transformers, and only there, got"
+                f" {self.architecture!r} with {self.name}"
+            )
+        if not self.architecture:
+            return self
+        if self.depths is not None or self.widths is not None:
+            raise ValueError("depths, widths: expected none with transformers, its files have them")
+        if self.frozen_stages not in (0, 4):
+            raise ValueError(
+                f"frozen_stages: expected 0 or 4 with transformers, got {self.frozen_stages}"
+            )
+        return self
+
     @property
     def family(self) -> Literal["convnext", "resnet"]:
-        """Which kind of network the named architecture is."""
+        """Which kind of network the name stands for; raises ConfigError for `transformers`."""
+        self._check_named()
         return "resnet" if self.name == "resnet50" else "convnext"
 
     @property
     def size(self) -> BackboneSize:
-        """Blocks and channels after what differs from the named architecture."""
+        """Blocks and channels, after what differs from the name; raises ConfigError as `family`."""
+        self._check_named()
         named = BACKBONES[self.name]
         return BackboneSize(self.depths or named.depths, self.widths or named.widths)
+
+    def _check_named(self) -> None:
+        if self.name not in BACKBONES:
+            raise ConfigError(
+                f"backbone.name: expected one of {', '.join(BACKBONES)}, got {self.name}"
+            )
 
 
 class LifterConfig(StrictModel):
@@ -184,6 +219,9 @@ class RunConfig(StrictModel):
 
     model: ModelConfig = ModelConfig()
     stream: StreamConfig = StreamConfig()
+    semantics: Literal["none", "mono"] = Field(
+        "none", description="what each occupied voxel is; mono: MonoOcc, beside the network"
+    )
     node: NodeConfig = NodeConfig()
 
 
@@ -195,7 +233,9 @@ class Config(RunConfig):
     @property
     def run(self) -> RunConfig:
         """What is left where nothing is to be trained."""
-        return RunConfig(model=self.model, stream=self.stream, node=self.node)
+        return RunConfig(
+            model=self.model, stream=self.stream, semantics=self.semantics, node=self.node
+        )
 
 
 NUSCENES = ModelConfig()
@@ -272,16 +312,12 @@ PRESETS: dict[str, Config] = {
 
 def preset(name: str) -> Config:
     """A named configuration; raises ConfigError where the name is unknown."""
-    if name not in PRESETS:
-        raise ConfigError(f"preset: expected one of {sorted(PRESETS)}, got {name!r}")
-    return PRESETS[name]
+    return _preset_of(PRESETS, name)
 
 
 def resolve(preset_or_file: str) -> Config:
     """The named preset, or the configuration in that YAML file; raises ConfigError."""
-    path = Path(preset_or_file)
-    is_file = path.suffix or path.is_file()
-    return load(path) if is_file else preset(preset_or_file)
+    return resolve_among(PRESETS, preset_or_file)
 
 
 def parse(values: dict[str, Any]) -> Config:
@@ -290,12 +326,47 @@ def parse(values: dict[str, Any]) -> Config:
     Raises:
         ConfigError: names each unknown key and each value out of range.
     """
+    return _parse_among(PRESETS, values)
+
+
+def load(path: Path) -> Config:
+    """Configuration from a YAML file; raises ConfigError with the file's name."""
+    return _load_among(PRESETS, path)
+
+
+def resolve_among(presets: Mapping[str, ModelT], preset_or_file: str) -> ModelT:
+    """As `resolve`, of any kind of configuration; a file without `preset` begins with the first."""
+    path = Path(preset_or_file)
+    is_file = path.suffix or path.is_file()
+    return _load_among(presets, path) if is_file else _preset_of(presets, preset_or_file)
+
+
+def _preset_of(presets: Mapping[str, ModelT], name: str) -> ModelT:
+    if name not in presets:
+        raise ConfigError(f"preset: expected one of {sorted(presets)}, got {name!r}")
+    return presets[name]
+
+
+def _parse_among(presets: Mapping[str, ModelT], values: dict[str, Any]) -> ModelT:
     values = dict(values)
-    base = preset(values.pop("preset", "nano")).model_dump()
-    return validate(Config, _merge(base, values))
+    base = _preset_of(presets, values.pop("preset", next(iter(presets))))
+    return validate(type(base), _merge(base.model_dump(), values))
 
 
-def override(config: Config, settings: Sequence[str]) -> Config:
+def _load_among(presets: Mapping[str, ModelT], path: Path) -> ModelT:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
+    try:
+        return _parse_among(presets, values)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def override(config: ModelT, settings: Sequence[str]) -> ModelT:
     """The configuration with `key.of.the.value=value` settings, each value as in YAML.
 
     Raises:
@@ -310,7 +381,7 @@ def override(config: Config, settings: Sequence[str]) -> Config:
         for name in reversed(key.split(".")):
             change = {name: change}
         values = _merge(values, change)
-    return validate(Config, values)
+    return validate(type(config), values)
 
 
 def validate(kind: type[ModelT], values: dict[str, Any]) -> ModelT:
@@ -321,21 +392,7 @@ def validate(kind: type[ModelT], values: dict[str, Any]) -> ModelT:
         raise ConfigError(explain(error)) from None
 
 
-def load(path: Path) -> Config:
-    """Configuration from a YAML file; raises ConfigError with the file's name."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
-    try:
-        return parse(values)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def dump(config: Config) -> str:
+def dump(config: BaseModel) -> str:
     """The whole resolved configuration as YAML; `load` reads it back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 

@@ -8,6 +8,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+UNKNOWN_CLASS_ID = 255
+"""In place of the number of a class."""
+
 
 @dataclass(frozen=True, slots=True)
 class VoxelGrid:
@@ -84,6 +87,12 @@ class VoxelGrid:
         shape = torch.tensor(self.shape, device=points_m.device)
         inside = ((index >= 0) & (index < shape)).all(dim=-1)
         return torch.minimum(index.clamp(min=0), shape - 1), inside
+
+    def flatten_index(self, index: Tensor) -> Tensor:
+        """Indices (x, y, z), (..., 3), to row-major ones (x·Y + y)·Z + z, (...)."""
+        x, y, z = index.unbind(-1)
+        _, ny, nz = self.shape
+        return (x * ny + y) * nz + z
 
     def unflatten_index(self, flat: Tensor) -> Tensor:
         """Row-major indices (x·Y + y)·Z + z, (...), to indices (x, y, z), (..., 3)."""
@@ -179,11 +188,13 @@ class SparseVoxels:
         index: (M,) int64 row-major index into the grid, ascending.
         probability: (M,) occupancy probability.
         velocity_mps: (M, 2) velocity over ground along ego x and y.
+        class_id: (M,) uint8, `UNKNOWN_CLASS_ID` where unknown; None where there are no classes.
     """
 
     index: Tensor
     probability: Tensor
     velocity_mps: Tensor
+    class_id: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +210,12 @@ class OccupancyFlow:
         interval_s: time between t and t+1 for which `flow_m` holds.
         sharpness_per_m: ξ in the occupancy probability σ(−s·ξ) of the signed distance s.
         level_m: a voxel counts as occupied where its signed distance is at most this.
+        class_id: (X, Y, Z) uint8 what fills the voxel, a place in `class_names`, or
+            `UNKNOWN_CLASS_ID`; None where no classes are estimated.
+        class_names: of the network that estimates them.
+
+    Raises:
+        ValueError: where a volume is not on the grid, or classes have no names or names no classes.
     """
 
     stamp_ns: int
@@ -208,6 +225,8 @@ class OccupancyFlow:
     interval_s: float
     sharpness_per_m: float
     level_m: float
+    class_id: Tensor | None = None
+    class_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field, value, shape in (
@@ -216,6 +235,18 @@ class OccupancyFlow:
         ):
             if tuple(value.shape) != shape:
                 raise ValueError(f"{field}: expected shape {shape}, got {tuple(value.shape)}")
+        self._check_classes()
+
+    def _check_classes(self) -> None:
+        if (self.class_id is None) != (not self.class_names):
+            raise ValueError("class_names: expected them beside class_id, and only there")
+        if self.class_id is None:
+            return
+        shape, dtype = tuple(self.class_id.shape), self.class_id.dtype
+        if (shape, dtype) != (self.grid.shape, torch.uint8):
+            raise ValueError(
+                f"class_id: expected shape {self.grid.shape} of torch.uint8, got {shape} of {dtype}"
+            )
 
     @property
     def probability(self) -> Tensor:
@@ -240,4 +271,7 @@ class OccupancyFlow:
             index=index,
             probability=torch.sigmoid(-sdf_m * self.sharpness_per_m),
             velocity_mps=self.flow_m.flatten(0, 2).index_select(0, index) / self.interval_s,
+            class_id=None
+            if self.class_id is None
+            else self.class_id.flatten().index_select(0, index),
         )

@@ -162,7 +162,18 @@ class OptimizerConfig(StrictModel):
         return shares
 
 
-class TrainConfig(StrictModel):
+class ScheduleConfig(StrictModel):
+    """What any training has, whatever is learned."""
+
+    optimizer: OptimizerConfig = OptimizerConfig()
+    samples_per_step: int = Field(8, ge=1, description="over all processes")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "bfloat16", description="of the network's products; losses are always in float32"
+    )
+    seed: int = Field(0, ge=0, description="of weights, order, rays and augmentation")
+
+
+class TrainConfig(ScheduleConfig):
     """Everything about training."""
 
     losses: LossesConfig = LossesConfig()
@@ -170,16 +181,10 @@ class TrainConfig(StrictModel):
     auxiliary: AuxiliaryConfig = AuxiliaryConfig()
     rendering: RenderingConfig = RenderingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
     static_stage: StageConfig = StageConfig(steps=28_000)
     joint_stage: StageConfig = StageConfig(
         steps=28_000, factors=FactorsConfig(neck=0.25, lifter=0.25, temporal=0.4)
     )
-    samples_per_step: int = Field(8, ge=1, description="over all processes")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "bfloat16", description="of the network's products; losses are always in float32"
-    )
-    seed: int = Field(0, ge=0, description="of weights, order, rays and augmentation")
 
     @property
     def steps(self) -> int:

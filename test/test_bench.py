@@ -4,11 +4,15 @@ import importlib
 import json
 
 import pytest
+from tiny_mono import tiny_mono_config
 from tiny_network import tiny_config
 
 from occflow_ros import cli, config
 from occflow_ros.cli import bench
+from occflow_ros.cli.bench import network
 from occflow_ros.measurement import Measurement, table
+from occflow_ros.models.build import build_mono_network
+from occflow_ros.mono_config import MonoConfig
 
 STAGES = ("preprocess", "backbone", "lift", "temporal", "refine", "heads", "step")
 
@@ -64,6 +68,37 @@ def test_the_document_says_how_it_was_measured(document):
     assert not document["config"]["stream"]["compile"]
     assert (document["device"], document["cameras"], document["repeat"]) == ("cpu", 2, 2)
     assert "2 cameras, bfloat16" in by_name(document)["network.rate"][""]["note"]
+
+
+def test_semantics_add_depth_and_their_network_to_the_step(tiny_file, monkeypatch):
+    tiny = config.load(tiny_file).model
+    mono = MonoConfig(model=tiny_mono_config(grid=tiny.grid))
+    monkeypatch.setattr(network, "MONO_PRESETS", {"tiny": mono})
+    path = tiny_file.with_name("both.json")
+    arguments = ["--preset", str(tiny_file), "--repeat", "2", "--cameras", "2"]
+    options = ["--semantics", "mono", "--json", str(path)]
+    assert cli.main(["bench", "network", *arguments, *options]) == 0
+    rows = by_name(json.loads(path.read_text()))
+    found_ms = {
+        name: rows[f"network.{name}"]["p90"]["value"]
+        for name in (
+            "depth",
+            "semantics",
+            "semantics alone, its depth included",
+            "step of both networks",
+        )
+    }
+    depth, semantics, alone, both = found_ms.values()
+    assert 0 < max(depth, semantics) < alone < both
+    parameters = sum(p.numel() for p in build_mono_network(mono.model).parameters())
+    row = rows["network.parameters of semantics"][""]
+    assert row["value"] == pytest.approx(parameters / 1e6)
+
+
+def test_semantics_need_a_preset_on_the_grid(tiny_file, capsys):
+    arguments = ["--preset", str(tiny_file), "--repeat", "1", "--cameras", "1"]
+    assert cli.main(["bench", "network", *arguments, "--semantics", "mono"]) == 1
+    assert "semantics: expected the grid of one of" in capsys.readouterr().err
 
 
 def test_a_precision_that_is_not_there_is_bad_usage(capsys):

@@ -110,6 +110,33 @@ def test_volumes_of_another_shape_are_refused():
         )
 
 
+def test_classes_go_with_the_voxels_they_belong_to():
+    class_id = torch.tensor([3, 1], dtype=torch.uint8).reshape(2, 1, 1)
+    named = replace(occupancy_flow(), class_id=class_id, class_names=("a", "b", "c", "d"))
+    assert named.sparse().class_id.tolist() == [1]
+    assert occupancy_flow().sparse().class_id is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "mention"),
+    [
+        ({"class_names": ("a",)}, "class_names: expected them beside class_id, and only there"),
+        ({"class_id": torch.zeros(2, 1, 1, dtype=torch.uint8)}, "class_names: expected them"),
+        (
+            {"class_id": torch.zeros(2, 1, 1), "class_names": ("a",)},
+            r"class_id: expected shape \(2, 1, 1\) of torch.uint8, got \(2, 1, 1\) of .*float32",
+        ),
+        (
+            {"class_id": torch.zeros(2, 1, dtype=torch.uint8), "class_names": ("a",)},
+            r"class_id: expected .* got \(2, 1\) of torch.uint8",
+        ),
+    ],
+)
+def test_classes_without_names_or_of_another_shape_are_refused(changes, mention):
+    with pytest.raises(ValueError, match=mention):
+        replace(occupancy_flow(), **changes)
+
+
 def frame(stamp_ns: int) -> Frame:
     rig = CameraRig(
         ("a", "b"),

@@ -7,17 +7,21 @@ import pytest
 from occflow_ros import weights
 from occflow_ros.config import PRESETS, override, preset
 from occflow_ros.engine import checkpoint
+from occflow_ros.errors import DataError
 from occflow_ros.models.build import build_network
+from occflow_ros.mono_config import MONO_PRESETS
 
 SHIPPED = sorted(Path(weights.__file__).parent.glob("*.safetensors"))
 LARGEST_BYTES = 20 * 2**20
 
 
 def test_nano_has_weights():
-    assert [path.stem for path in SHIPPED] == ["nano"]
+    stems = {path.stem for path in SHIPPED}
+    assert "nano" in stems
+    assert stems <= PRESETS.keys() | MONO_PRESETS.keys()
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [p for p in SHIPPED if p.stem in PRESETS], ids=lambda p: p.stem)
 def test_they_fit_their_preset_and_say_how_they_were_made(path):
     model = PRESETS[path.stem].model
     assert weights.choose_weights("", model) == path
@@ -38,3 +42,16 @@ def test_untrained_and_files_are_taken_as_asked():
     model = preset("nano").model
     assert weights.choose_weights("untrained", model) is None
     assert weights.choose_weights("~/mine.safetensors", model) == Path.home() / "mine.safetensors"
+
+
+def test_the_semantic_network_that_comes_with_the_package_is_for_its_own_grid(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(weights, "__file__", str(tmp_path / "__init__.py"))
+    nano, kitti = preset("nano").model, preset("kitti").model
+    assert weights.shipped_semantics(nano) is None
+    (tmp_path / "mono_nano.safetensors").touch()
+    assert weights.choose_semantics_weights("", nano) == tmp_path / "mono_nano.safetensors"
+    assert weights.choose_semantics_weights("~/mine.st", kitti) == Path.home() / "mine.st"
+    with pytest.raises(DataError, match="semantics_weights: expected a checkpoint of MonoOcc"):
+        weights.choose_semantics_weights("", kitti)

@@ -1,31 +1,41 @@
-"""Train with parts of the method left out or replaced (Tables 4 to 6 of the paper), and compare."""
+"""Train with parts of a method left out or replaced, as in the papers' tables, and compare."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from occflow_ros.cli.arguments import positive_int
-from occflow_ros.cli.train import add_training_arguments, fingerprint, training_drives
-from occflow_ros.config import override, resolve
+from occflow_ros.cli.arguments import positive_int, selection_of
+from occflow_ros.cli.train import add_training_arguments
+from occflow_ros.cli.train_mono import (
+    depth_folder,
+    mono_config,
+    mono_drives,
+    mono_fingerprint,
+)
+from occflow_ros.cli.train_occflow import fingerprint, occflow_config, training_drives
 from occflow_ros.data.selection import Selection
 from occflow_ros.evaluation.subject import open_subjects
 from occflow_ros.output import write_text
 from occflow_ros.table import as_markdown, as_text
-from occflow_ros.training.ablation import (
-    ABLATIONS,
-    Budget,
+from occflow_ros.training.ablation import ABLATIONS, Budget, OccFlowStudy
+from occflow_ros.training.monitor import ProgressMonitor
+from occflow_ros.training.mono.ablation import MONO_ABLATIONS, MonoStudy
+from occflow_ros.training.processes import Process
+from occflow_ros.training.study import (
+    Ablation,
+    Runner,
     Study,
     document,
     run_study,
     table_of,
     variants_of,
 )
-from occflow_ros.training.monitor import ProgressMonitor
-from occflow_ros.training.processes import Process
 
 _ALL_SETS = range(2**31)
 
@@ -34,9 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow ablate`."""
     parser.add_argument(
         "--table",
-        choices=(*ABLATIONS, "all"),
+        choices=(*ABLATIONS, "all", "mono"),
         default="all",
-        help="rows to train (default: %(default)s)",
+        help="rows to train: of OccFlow one table or all, or those of MonoOcc (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--steps", type=positive_int, required=True, metavar="N", help="of a run, both stages"
@@ -77,6 +88,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of all runs; what is finished in it is not trained again",
     )
     parser.add_argument(
+        "--init",
+        type=Path,
+        metavar="FILE",
+        help="of mono: checkpoint whose backbone and neck the pre-trained rows begin with",
+    )
+    parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="also write the tables here as Markdown"
     )
     add_training_arguments(parser)
@@ -84,25 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train what is left to train, and print the tables."""
-    config = override(resolve(args.preset), args.set)
-    share = Budget.share_of(config) if args.static_share is None else args.static_share
-    drives = training_drives(args)
-    study = Study(
-        config=config,
-        budget=Budget(args.steps, share, args.seeds),
-        drives=drives,
-        fingerprint=fingerprint(args, drives),
-        held_out=[
-            one for folder in args.validate for one in open_subjects(folder, Selection(), _ALL_SETS)
-        ],
-        every=args.validate_each,
-        out=args.out,
-        workers=args.workers,
-        save_every=args.save_every,
-        process=Process(0, 1, torch.device(args.device)),
-        monitor=_monitor,
-    )
-    chosen = ABLATIONS if args.table == "all" else {args.table: ABLATIONS[args.table]}
+    study, chosen = _plan(args)
     runs = len(variants_of(tuple(chosen.values()))) * args.seeds
     print(f"{runs} runs of {args.steps} steps in {args.out}; finished ones are not repeated")
     for seeds, found in run_study(study, tuple(chosen.values())):
@@ -112,6 +111,53 @@ def run(args: argparse.Namespace) -> None:
         if args.markdown:
             write_text(args.markdown, "\n\n".join(map(as_markdown, tables)) + "\n")
     print("\n\n".join(map(as_text, tables)))
+
+
+def _plan(args: argparse.Namespace) -> tuple[Study[Any], Mapping[str, Ablation[Any]]]:
+    """What is trained and compared, and the tables that are asked for."""
+    if args.table == "mono":
+        return _mono_study(args), MONO_ABLATIONS
+    chosen = ABLATIONS if args.table == "all" else {args.table: ABLATIONS[args.table]}
+    return _occflow_study(args), chosen
+
+
+def _occflow_study(args: argparse.Namespace) -> OccFlowStudy:
+    config = occflow_config(args)
+    share = Budget.share_of(config) if args.static_share is None else args.static_share
+    drives = training_drives(args)
+    return OccFlowStudy(
+        config=config,
+        budget=Budget(args.steps, share, args.seeds),
+        drives=drives,
+        held_out=[
+            one for folder in args.validate for one in open_subjects(folder, Selection(), _ALL_SETS)
+        ],
+        every=args.validate_each,
+        out=args.out,
+        runner=_runner(args, fingerprint(args, drives)),
+    )
+
+
+def _mono_study(args: argparse.Namespace) -> MonoStudy:
+    drives = list(mono_drives(args.data, selection_of(args), args.sets))
+    args.out.mkdir(parents=True, exist_ok=True)
+    return MonoStudy(
+        config=mono_config(args),
+        steps=args.steps,
+        num_seeds=args.seeds,
+        drives=drives,
+        held_out=list(mono_drives(args.validate, Selection(), _ALL_SETS)),
+        depth=depth_folder(args),
+        every=args.validate_each,
+        pretrained=args.init,
+        out=args.out,
+        runner=_runner(args, mono_fingerprint(drives, None)),
+    )
+
+
+def _runner(args: argparse.Namespace, of_data: str) -> Runner:
+    process = Process(0, 1, torch.device(args.device))
+    return Runner(of_data, args.workers, args.save_every, process, _monitor)
 
 
 def _monitor(folder: Path) -> ProgressMonitor:

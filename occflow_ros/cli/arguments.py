@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -93,13 +94,15 @@ def selection_of(args: argparse.Namespace) -> Selection:
     return Selection(tuple(args.scene), args.version, args.split, keyframes_only=not args.sweeps)
 
 
-def add_preset_argument(parser: argparse._ActionsContainer) -> None:
-    """The `--preset` option of every command that takes a configuration."""
+def add_preset_argument(
+    parser: argparse._ActionsContainer, presets: Sequence[str] = tuple(config.PRESETS)
+) -> None:
+    """The `--preset` option of every command that takes a configuration; the first is default."""
     parser.add_argument(
         "--preset",
-        default="nano",
+        default=presets[0],
         metavar="PRESET|FILE",
-        help=f"a preset ({', '.join(config.PRESETS)}) or a YAML file (default: %(default)s)",
+        help=f"a preset ({', '.join(presets)}) or a YAML file (default: %(default)s)",
     )
 
 

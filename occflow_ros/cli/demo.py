@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from occflow_ros.cli.arguments import (
     add_device_argument,
@@ -12,10 +13,11 @@ from occflow_ros.cli.arguments import (
     positive_float,
     positive_int,
 )
-from occflow_ros.config import resolve
+from occflow_ros.config import Config, RunConfig, resolve
 from occflow_ros.demo.pipeline import DemoOptions, run_demo
 from occflow_ros.errors import OccflowError
 from occflow_ros.table import as_text
+from occflow_ros.weights import shipped_semantics
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="FILE",
         help="checkpoint, or untrained (default: those that come with the preset)",
+    )
+    parser.add_argument(
+        "--semantics",
+        choices=get_args(RunConfig.model_fields["semantics"].annotation),
+        help="what each voxel is (default: mono where weights for it come with the package)",
+    )
+    parser.add_argument(
+        "--semantics-weights",
+        default="",
+        metavar="FILE",
+        help="checkpoint of MonoOcc (default: those that come with the package)",
     )
     parser.add_argument(
         "--rate",
@@ -64,12 +77,23 @@ def run(args: argparse.Namespace) -> None:
         version=args.version,
         out=args.out,
         overwrite=args.overwrite,
-        config=resolve(args.preset),
+        config=_config(args),
         weights=args.weights,
+        semantics_weights=args.semantics_weights,
         rate=args.rate,
         max_sets=args.frames,
         device=args.device,
     )
     summary = run_demo(options)
     print("\n\n".join(as_text(table) for table in summary.tables()))
-    print(f"\nWeights  {summary.weights_text}\nReport   {args.out / 'report.html'}")
+    print(
+        f"\nWeights    {summary.weights_text}\nSemantics  {summary.semantics_text}\n"
+        f"Report     {args.out / 'report.html'}"
+    )
+
+
+def _config(args: argparse.Namespace) -> Config:
+    config = resolve(args.preset)
+    possible = args.semantics_weights or shipped_semantics(config.model)
+    default = "mono" if possible else config.semantics
+    return config.model_copy(update={"semantics": args.semantics or default})

@@ -17,14 +17,21 @@ from occflow_ros.cli.arguments import (
     selection_of,
     sets_range,
 )
-from occflow_ros.config import resolve
+from occflow_ros.cli.semantic_options import (
+    add_depth_arguments,
+    chosen_depth,
+    refuse_depth,
+    semantic_checkpoint,
+)
+from occflow_ros.config import Config, resolve
+from occflow_ros.errors import ConfigError
 from occflow_ros.evaluation import report
 from occflow_ros.evaluation.gallery import draw_gallery
 from occflow_ros.evaluation.plots import MISSING, can_plot
 from occflow_ros.evaluation.protocols import PROTOCOLS
 from occflow_ros.evaluation.records import Record
-from occflow_ros.evaluation.run import Cues, Evaluator, Job, evaluate
-from occflow_ros.weights import choose_weights
+from occflow_ros.evaluation.run import Cues, Evaluator, Job, Semantics, evaluate
+from occflow_ros.weights import choose_semantics_weights, choose_weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare every K-th of the sets that have a truth (default: %(default)s)",
     )
     _add_predictions(parser.add_argument_group("what is compared"))
+    _add_semantics(parser.add_argument_group("classes"))
     _add_truth(parser.add_argument_group("what it is compared with, besides the data set's own"))
     parser.add_argument(
         "--workers", type=positive_int, default=1, help="processes (default: %(default)s)"
@@ -79,16 +87,39 @@ def _add_predictions(group: argparse._ArgumentGroup) -> None:
         "--weights",
         default="",
         metavar="FILE",
-        help="checkpoint, or untrained (default: what comes with the package)",
+        help="checkpoint of either network, or untrained (default: what comes with the package)",
     )
     which.add_argument(
         "--predictions",
         type=Path,
         metavar="DIR",
         help="instead of a network: the bag of a node, SemanticKITTI's sequences/XX/predictions, "
-        "or labels as occflow labels names them",
+        "labels as occflow labels names them, or the prior.npz of a training of MonoOcc",
     )
     add_device_argument(group)
+
+
+def _add_semantics(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--semantics",
+        choices=("none", "mono"),
+        default="none",
+        help="mono: what each voxel of a network of occupancy is, as in the node"
+        " (default: %(default)s)",
+    )
+    group.add_argument(
+        "--semantics-weights",
+        default="",
+        metavar="FILE",
+        help="checkpoint of MonoOcc for it (default: what comes with the package)",
+    )
+    add_depth_arguments(group)
+    group.add_argument(
+        "--prior",
+        type=Path,
+        metavar="FILE",
+        help="prior.npz of a training of MonoOcc, whose trivial answers to compare with",
+    )
 
 
 def _add_truth(group: argparse._ArgumentGroup) -> None:
@@ -113,9 +144,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _job(args: argparse.Namespace) -> Job:
     config = resolve(args.preset)
-    weights = None
-    if args.predictions is None:
-        weights = choose_weights(args.weights, config.model)
+    weights, semantics = _networks(args, config)
     return Job(
         protocol=args.protocol,
         data=tuple(args.data),
@@ -125,10 +154,34 @@ def _job(args: argparse.Namespace) -> Job:
         config=config,
         weights=weights,
         predictions=args.predictions,
+        semantics=semantics,
+        prior=args.prior,
         labels=args.labels,
         cues=None if args.cues is None else Cues(args.cues, args.flow, args.movable),
         device=str(args.device),
     )
+
+
+def _networks(args: argparse.Namespace, config: Config) -> tuple[Path | None, Semantics | None]:
+    """Checkpoint of the network of occupancy, None for none or random values; and classes."""
+    read = args.predictions is not None
+    mono = None if read else semantic_checkpoint(args.weights)
+    got = "--predictions" if read else f"those of {'OccFlow' if mono is None else 'MonoOcc'}"
+    if args.semantics != "none" and (read or mono is not None):
+        raise ConfigError(f"--semantics: expected --weights of OccFlow, got {got}")
+    if args.semantics == "none" and args.semantics_weights:
+        raise ConfigError("--semantics-weights: expected --semantics mono, got none")
+    if mono is not None:
+        depth, renderer = chosen_depth(args, config)
+        return renderer, Semantics(mono, alone=True, depth=depth)
+    refuse_depth(args, got)
+    if read:
+        return None, None
+    weights = choose_weights(args.weights, config.model)
+    if args.semantics == "none":
+        return weights, None
+    named = choose_semantics_weights(args.semantics_weights, config.model)
+    return weights, Semantics(named, alone=False)
 
 
 def _bar(records: Iterable[Record], total: int) -> Iterable[Record]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from occflow_ros.cli.arguments import add_cameras_argument, add_preset_argument
-from occflow_ros.config import ModelConfig, resolve
+from occflow_ros.config import BackboneConfig, ModelConfig, resolve
 from occflow_ros.engine import inspection
 from occflow_ros.engine.inspection import PAPER_TEMPORAL_PARAMETERS, PartSize
 from occflow_ros.output import write_text
@@ -97,8 +97,7 @@ def _settings(facts: Facts) -> dict[str, str]:
     box = zip("xyz", grid.lower_m, grid.upper_m)
     return {
         "images": _times(facts.cameras, 3, *model.image_hw_px),
-        "backbone": f"{backbone.name}, blocks {_times(*backbone.size.depths, by=', ')}, "
-        f"channels {_times(*backbone.size.widths, by=', ')}",
+        "backbone": _backbone(backbone),
         "lifter": f"{lifter.layers} layers, {lifter.heads} heads; points: "
         f"{lifter.cross_plane_points} across planes, {lifter.image_points_hw} (HW), "
         f"{lifter.image_points_zh} (ZH), {lifter.image_points_wz} (WZ) into the images",
@@ -112,6 +111,13 @@ def _settings(facts: Facts) -> dict[str, str]:
         "output": f"{_times(*grid.shape)} voxels of {_times(*grid.voxel_size_m)} m",
         "range": ", ".join(f"{axis} {low:g} to {high:g} m" for axis, low, high in box),
     }
+
+
+def _backbone(backbone: BackboneConfig) -> str:
+    if backbone.architecture:
+        return f"{backbone.name}, {backbone.architecture}"
+    depths, widths = (_times(*numbers, by=", ") for numbers in backbone.size)
+    return f"{backbone.name}, blocks {depths}, channels {widths}"
 
 
 def _document(facts: Facts) -> dict[str, Any]:

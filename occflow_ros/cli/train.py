@@ -1,40 +1,42 @@
-"""Train a network from images, poses, 2D cues and optional LiDAR, without 3D labels."""
+"""Train OccFlow without 3D labels, or MonoOcc with the classes of voxels."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import shlex
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from occflow_ros.cli.arguments import (
     add_device_argument,
-    add_preset_argument,
     add_selection_arguments,
     count,
     positive_int,
-    selection_of,
     sets_range,
 )
-from occflow_ros.config import Config, dump, override, resolve
-from occflow_ros.cues import CueFolder
-from occflow_ros.data.selection import Selection, Split, open_drives
-from occflow_ros.engine.checkpoint import fitting_weights
-from occflow_ros.errors import DataError, OutputError
-from occflow_ros.evaluation.subject import open_subjects
-from occflow_ros.models.build import build_network
-from occflow_ros.models.occflow_net import OccFlowNet
+from occflow_ros.cli.train_mono import add_mono_arguments, mono_run
+from occflow_ros.cli.train_occflow import add_occflow_arguments, occflow_run
+from occflow_ros.cli.training_run import TrainingRun
+from occflow_ros.config import PRESETS, dump
+from occflow_ros.data.selection import Split
+from occflow_ros.errors import OutputError
+from occflow_ros.mono_config import MONO_PRESETS
 from occflow_ros.output import write_text
-from occflow_ros.training.dataset import ClipDataset, Draw, TrainingDrive
-from occflow_ros.training.monitor import ProgressMonitor, Validation
+from occflow_ros.training.monitor import ProgressMonitor
 from occflow_ros.training.processes import Process, join_processes
-from occflow_ros.training.trainer import STATE, Trainer, TrainerOptions
+from occflow_ros.training.trainer import STATE
+
+_METHODS: dict[str, Callable[[argparse.Namespace, Process], TrainingRun[Any]]] = {
+    "occflow": occflow_run,
+    "mono": mono_run,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow train`."""
+    parser.add_argument(
+        "--model", choices=tuple(_METHODS), default="occflow", help="(default: %(default)s)"
+    )
     add_training_arguments(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on from the state in --out")
@@ -46,12 +48,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="checkpoint of another network: what fits by name and shape begins with its values",
     )
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="checkpoint of a privileged MonoOcc that teaches this one (default: none)",
+    )
     _add_validation(parser)
 
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of every command that trains: configuration, data, cues and where it computes."""
-    add_preset_argument(parser)
+    """Options of every command that trains: configuration, data and where it computes."""
+    parser.add_argument(
+        "--preset",
+        metavar="PRESET|FILE",
+        help=f"a preset ({', '.join(PRESETS)}; of MonoOcc {', '.join(MONO_PRESETS)}) or a YAML "
+        "file (default: the first of the model)",
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -68,11 +81,8 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         help="recording folders, or roots of nuScenes or KITTI data sets",
     )
     add_selection_arguments(parser)
-    parser.add_argument(
-        "--cues", type=Path, required=True, metavar="DIR", help="folder that `occflow cues` filled"
-    )
-    parser.add_argument("--flow", default="dis", help="optical flow to take (default: %(default)s)")
-    parser.add_argument("--movable", help="movable masks to take (default: all may move)")
+    add_occflow_arguments(parser)
+    add_mono_arguments(parser)
     parser.add_argument(
         "--sets",
         type=sets_range,
@@ -129,81 +139,16 @@ def _add_validation(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train until all steps are done."""
-    config = override(resolve(args.preset), args.set)
     with join_processes(args.device) as process:
-        train(args, config, process)
+        train(args, process)
 
 
-def train(args: argparse.Namespace, config: Config, process: Process) -> None:
+def train(args: argparse.Namespace, process: Process) -> None:
     """This process's part."""
     if (args.out / STATE).is_file() and not args.resume:
         raise OutputError(f"{args.out}: holds a run; go on with --resume, or take another --out")
-    drives = training_drives(args)
-    dataset = ClipDataset(drives, config)
-    trainer = Trainer(
-        network=_network(args, config, process),
-        dataset=dataset,
-        config=config,
-        options=TrainerOptions(
-            args.out, args.workers, args.save_every, args.validate_every, args.resume
-        ),
-        process=process,
-        fingerprint=fingerprint(args, drives),
-    )
+    args.out.mkdir(parents=True, exist_ok=True)
+    prepared = _METHODS[args.model](args, process)
     if process.writes:
-        args.out.mkdir(parents=True, exist_ok=True)
-        write_text(args.out / "config.yaml", dump(config))
-    trainer.run(ProgressMonitor(args.out, _validation(args, dataset)))
-
-
-def _network(args: argparse.Namespace, config: Config, process: Process) -> OccFlowNet:
-    """With the weights to begin with."""
-    network = build_network(config.model, args.weights, config.train.seed)
-    if args.init is not None:
-        own = network.state_dict()
-        fitting = fitting_weights(args.init, own)
-        network.load_state_dict(own | fitting)
-        if process.writes:
-            print(f"{args.init}: {len(fitting)} of {len(own)} parameters fit")
-    return network
-
-
-def training_drives(args: argparse.Namespace) -> list[TrainingDrive]:
-    """What the options of `add_training_arguments` select, with its cues; raises DataError."""
-    return [drive for folder in args.data for drive in _drives(args, folder)]
-
-
-def fingerprint(args: argparse.Namespace, drives: list[TrainingDrive]) -> str:
-    """Of the data of a run: the drives, the sets that are trained on, and whose cues they have."""
-    digest = hashlib.blake2b(f"{args.flow} {args.movable}".encode(), digest_size=8)
-    for one in drives:
-        stamps = [camera_set.stamp_ns for camera_set in one.drive.sets]
-        digest.update(f"{one.drive.name} {list(one.drive.cameras)} {one.indices} {stamps}".encode())
-    return digest.hexdigest()
-
-
-def _drives(args: argparse.Namespace, folder: Path) -> Iterator[TrainingDrive]:
-    selection = selection_of(args)
-    source = shlex.join((str(folder), *selection.arguments))
-    cues = CueFolder(args.cues, source, args.flow, args.movable)
-    for drive in open_drives(folder, selection):
-        chosen = range(len(drive.sets))[args.sets.start : args.sets.stop]
-        yield TrainingDrive(drive, cues, chosen)
-
-
-def _validation(args: argparse.Namespace, dataset: ClipDataset) -> Validation | None:
-    """None where nothing is held out."""
-    if not args.validate:
-        return None
-    selection = Selection(
-        tuple(args.validate_scene), args.version, args.validate_split, not args.sweeps
-    )
-    drives = tuple(
-        drive
-        for folder in args.validate
-        for drive in open_subjects(folder, selection, args.validate_sets)
-    )
-    drawn = dataset[Draw(len(dataset) // 2, seed=0)]
-    if drawn.sample is None:
-        raise DataError(drawn.problem)
-    return Validation(drives, args.validate_each, drawn.sample)
+        write_text(args.out / "config.yaml", dump(prepared.trainer.config))
+    prepared.trainer.run(ProgressMonitor(args.out, prepared.validation))

@@ -1,9 +1,9 @@
-"""Files of optical flow, disparity and masks as other tools write them.
+"""Files of optical flow, disparity, depth and masks as other tools write them.
 
 Flow: `.png` of KITTI (16 bit: u, v in steps of 1/64 px from -512 px on, and whether valid), `.flo`
 of Middlebury (invalid above 1e9), `.npy` (H, W, 2) float, NaN where invalid. Masks: `.png` of 8 or
 16 bit and `.npy`, (H, W) bool or class numbers. Disparity: `.png` of KITTI (16 bit: steps of
-1/256 px, 0 where unknown).
+1/256 px, 0 where unknown). Depth: the same in steps of 1/256 m.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ MASK_SUFFIXES = (".png", ".npy")
 _KITTI_STEPS_PER_PX = 64.0
 _KITTI_ZERO = 2**15
 _KITTI_STEPS_PER_DISPARITY_PX = 256.0
+_KITTI_STEPS_PER_DEPTH_M = 256.0
 _FLO_TAG = b"PIEH"  # 202021.25 as a float
 _FLO_HEADER_BYTES = 12
 _FLO_INVALID_PX = 1e9
@@ -68,12 +69,7 @@ def read_disparity(path: Path) -> npt.NDArray[np.float32]:
     Raises:
         DataError: where the file is missing, corrupt, or holds something else.
     """
-    values = _read_png(path)
-    if values.dtype != np.uint16 or values.ndim != 2:
-        raise DataError(
-            f"{path}: expected KITTI disparity, a PNG of 1 channel with 16 bit,"
-            f" got {values.shape} {values.dtype}"
-        )
+    values = _read_steps(path, "KITTI disparity")
     disparity_px = values.astype(np.float32) / np.float32(_KITTI_STEPS_PER_DISPARITY_PX)
     return np.where(values > 0, disparity_px, np.float32(np.nan))
 
@@ -98,6 +94,36 @@ def write_disparity(path: Path, disparity_px: npt.NDArray[np.floating]) -> None:
             "KITTI disparity: expected 0 to less than 256 px,"
             f" got {values.min():.1f} to {values.max():.1f} px"
         )
+    data = np.where(known, np.maximum(steps, 1.0), 0.0).astype(np.uint16)
+    _, png = cv2.imencode(".png", data)
+    write_bytes(path, png.tobytes())
+
+
+def read_depth(path: Path) -> npt.NDArray[np.float32]:
+    """Depth (H, W) float32 in metres of a PNG as KITTI has them, 0 where it is unknown.
+
+    Raises:
+        DataError: where the file is missing, corrupt, or holds something else.
+    """
+    values = _read_steps(path, "KITTI depth")
+    return values.astype(np.float32) / np.float32(_KITTI_STEPS_PER_DEPTH_M)
+
+
+def write_depth(path: Path, depth_m: npt.NDArray[np.floating]) -> None:
+    """Write depth (H, W) in metres as KITTI does, rounded to 1/256 m; unknown is 0.
+
+    Unknown is what is not finite, not positive, or too far for the format, 256 m and more. Known
+    depths below 1/512 m become 1/256 m.
+
+    Raises:
+        ValueError: where the shape is another one.
+        OutputError: where the file cannot be written.
+    """
+    if depth_m.ndim != 2:
+        raise ValueError(f"KITTI depth: expected (H, W), got {depth_m.shape}")
+    positive = np.isfinite(depth_m) & (depth_m > 0.0)
+    steps = np.round(np.where(positive, depth_m, 0.0) * _KITTI_STEPS_PER_DEPTH_M)
+    known = positive & (steps <= np.iinfo(np.uint16).max)
     data = np.where(known, np.maximum(steps, 1.0), 0.0).astype(np.uint16)
     _, png = cv2.imencode(".png", data)
     write_bytes(path, png.tobytes())
@@ -162,6 +188,16 @@ def _read_flow_npy(path: Path) -> FlowCue:
             f"{path}: expected flow (H, W, 2) of floats, got {values.shape} {values.dtype}"
         )
     return flow_cue(values, np.ones(values.shape[:2], bool))
+
+
+def _read_steps(path: Path, what: str) -> npt.NDArray[np.uint16]:
+    values = _read_png(path)
+    if values.dtype != np.uint16 or values.ndim != 2:
+        raise DataError(
+            f"{path}: expected {what}, a PNG of 1 channel with 16 bit,"
+            f" got {values.shape} {values.dtype}"
+        )
+    return values
 
 
 def _read_png(path: Path) -> npt.NDArray:

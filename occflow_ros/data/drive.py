@@ -118,6 +118,8 @@ class CameraSet:
         boxes: annotated objects, None where the set is not annotated.
         occupancy: file of the true occupancy (`occflow_ros.data.truth`), where there is one.
         token: of a nuScenes keyframe, by which Occ3D names its labels; empty elsewhere.
+        point_labels: file of the classes of the sweep's points (`occflow_ros.data.point_labels`),
+            where there is one.
     """
 
     stamp_ns: int
@@ -127,6 +129,7 @@ class CameraSet:
     boxes: tuple[Box, ...] | None = None
     occupancy: Path | None = None
     token: str = ""
+    point_labels: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

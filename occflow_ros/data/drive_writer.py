@@ -48,6 +48,8 @@ class CapturedSet:
         occupancy: true occupancy, or its file.
         lidar_mask: (X, Y, Z) voxels of the occupancy that LiDAR knows, None where nobody says.
         keyframe: False for what nuScenes calls a sweep: no sample, no annotation.
+        point_labels: (N,) uint16 labels of SemanticKITTI of the sweep's points, None where nobody
+            says; only its layout has a place for them.
     """
 
     stamp_ns: int
@@ -58,6 +60,7 @@ class CapturedSet:
     occupancy: OccupancyTruth | Path | None = None
     lidar_mask: npt.NDArray[np.bool_] | None = None
     keyframe: bool = True
+    point_labels: npt.NDArray[np.uint16] | None = None
 
     def __post_init__(self) -> None:
         if not self.keyframe and (self.boxes is not None or self.occupancy is not None):

@@ -3,6 +3,7 @@
     sequences/00/calib.txt, times.txt
     sequences/00/image_2/000000.png, image_3/000000.png, velodyne/000000.bin
     sequences/00/voxels/000000.bin, .label, .invalid, .occluded           of SemanticKITTI
+    sequences/00/labels/000000.label                                      of SemanticKITTI
     poses/00.txt                 of the benchmark, or sequences/00/poses.txt of SemanticKITTI
 
 The base is the Velodyne's frame, see `occflow_ros.data.kitti`. Poses are those of the data set;
@@ -11,7 +12,7 @@ its sweeps are free of the ego's motion. Time begins at 0 with each sequence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from occflow_ros.data.drive import Drive
@@ -85,7 +86,7 @@ def read_kitti_odometry(dataroot: Path, sequence: str | None = None, stereo: boo
     check_image_count(layout, len(stamps_ns), times)
     odom_T_base = _read_poses(_poses_file(dataroot, sequence), rect_T_base, len(stamps_ns))
     sizes_hw_px, base_T_rect = layout.sizes_hw_px(), se3.inverse(rect_T_base)
-    return assemble_drive(
+    drive = assemble_drive(
         name=sequence,
         cameras=rectified_cameras(calibration, "P{}", sizes_hw_px, base_T_rect),
         layout=layout,
@@ -93,6 +94,21 @@ def read_kitti_odometry(dataroot: Path, sequence: str | None = None, stereo: boo
         odom_T_base=odom_T_base,
         boxes=None,
         counted=times,
+    )
+    return _with_point_labels(drive, folder / "labels")
+
+
+def _with_point_labels(drive: Drive, folder: Path) -> Drive:
+    """The drive with the labels of its sweeps, those that there are."""
+    if not folder.is_dir():
+        return drive
+    paths = [folder / f"{number:06d}.label" for number in range(len(drive.sets))]
+    return replace(
+        drive,
+        sets=tuple(
+            replace(one, point_labels=path if path.is_file() else None)
+            for one, path in zip(drive.sets, paths)
+        ),
     )
 
 

@@ -1,7 +1,8 @@
-"""Writes a drive as one sequence of the KITTI odometry benchmark, with SemanticKITTI's voxels.
+"""Writes a drive as one sequence of the KITTI odometry benchmark, with SemanticKITTI's labels.
 
     sequences/08/calib.txt, times.txt, image_2/000000.png, image_3/…, velodyne/000000.bin
     sequences/08/voxels/000000.bin, .label, .invalid
+    sequences/08/labels/000000.label
     poses/08.txt
 
 The base of the drive is the frame of the LiDAR, as in `occflow_ros.data.kitti`. Rectified camera 0
@@ -21,6 +22,7 @@ from occflow_ros.data import kitti, semantic_kitti
 from occflow_ros.data.drive import Camera, Drive, OccupancyTruth
 from occflow_ros.data.drive_writer import Capture, CapturedSet, check_sensors, store_image
 from occflow_ros.data.drive_writer import lidar_points as points_of
+from occflow_ros.data.point_labels import write_kitti_labels
 from occflow_ros.data.scene import MOVING_MPS
 from occflow_ros.data.semantic_kitti_voxels import write_bits, write_labels
 from occflow_ros.data.sensors import Points, write_lidar
@@ -73,8 +75,9 @@ class KittiOdometryWriter:
         """Write one set.
 
         Raises:
-            ValueError: where an image is missing or was not taken at the set's own time, or
-                occupancy is a file, on another grid, or without `lidar_mask`.
+            ValueError: where an image is missing or was not taken at the set's own time, occupancy
+                is a file, on another grid, or without `lidar_mask`, or labels are not one for each
+                point.
         """
         check_sensors(captured, self._header)
         stem = f"{len(self._stamps_ns):0{_DIGITS}d}"
@@ -86,6 +89,8 @@ class KittiOdometryWriter:
             write_lidar(_in_folder(self._folder / "velodyne") / f"{stem}.bin", points)
         if captured.occupancy is not None:
             self._add_voxels(captured, points, stem)
+        if captured.point_labels is not None:
+            self._add_point_labels(captured.point_labels, points, stem)
         self._stamps_ns.append(captured.stamp_ns)
         self._odom_T_base.append(captured.odom_T_base)
 
@@ -135,6 +140,16 @@ class KittiOdometryWriter:
         write_bits(path.with_suffix(".bin"), hit)
         write_labels(path.with_suffix(".label"), labels)
         write_bits(path.with_suffix(".invalid"), ~(seen | hit))
+
+    def _add_point_labels(
+        self, labels: semantic_kitti.Labels, points: Points | None, stem: str
+    ) -> None:
+        if points is None or len(points) != len(labels):
+            count = "no sweep" if points is None else f"{len(points)} points"
+            raise ValueError(
+                f"point_labels: expected one for each point, got {count} and {len(labels)} labels"
+            )
+        write_kitti_labels(_in_folder(self._folder / "labels") / f"{stem}.label", labels)
 
 
 def voxels_of(points_m: Points) -> semantic_kitti.Mask:

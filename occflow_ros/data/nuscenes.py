@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from occflow_ros.data import openocc
+from occflow_ros.data import lidarseg, openocc
 from occflow_ros.data.drive import Box, Camera, CameraSet, Drive, SensorFile
 from occflow_ros.data.nuscenes_boxes import boxes_of
 from occflow_ros.data.nuscenes_scene import SceneTables, read_scene, read_scenes
@@ -81,7 +81,7 @@ def _drive(dataroot: Path, version: str, tables: SceneTables) -> Drive:
         drive = Drive(
             name=tables.scene.name,
             cameras=_cameras(tables, channels),
-            sets=_camera_sets(dataroot, tables, channels),
+            sets=_camera_sets(dataroot, version, tables, channels),
             base_T_lidar=_lidar_extrinsic(tables, channels),
             fixed_frame="map",
             notes=tables.scene.description,
@@ -122,11 +122,13 @@ def _lidar_extrinsic(tables: SceneTables, channels: Channels) -> se3.Array | Non
     return _calibration(tables, LIDAR_CHANNEL, channels[LIDAR_CHANNEL]).transform
 
 
-def _camera_sets(dataroot: Path, tables: SceneTables, channels: Channels) -> tuple[CameraSet, ...]:
+def _camera_sets(
+    dataroot: Path, version: str, tables: SceneTables, channels: Channels
+) -> tuple[CameraSet, ...]:
     reference = _reference_channel(channels)
     images = _images_by_moment(tables, channels, reference)
     return tuple(
-        _camera_set(dataroot, tables, moment, images[moment.token])
+        _camera_set(dataroot, version, tables, moment, images[moment.token])
         for moment in channels[reference]
         if images[moment.token]
     )
@@ -190,12 +192,17 @@ def _nearest(moments: list[SampleData], image: SampleData, offset_us: float) -> 
 
 
 def _camera_set(
-    dataroot: Path, tables: SceneTables, moment: SampleData, images: Mapping[str, SampleData]
+    dataroot: Path,
+    version: str,
+    tables: SceneTables,
+    moment: SampleData,
+    images: Mapping[str, SampleData],
 ) -> CameraSet:
     reference = _sensor_file(dataroot, tables, moment)
     boxes: tuple[Box, ...] | None = None
     if moment.is_key_frame:
         boxes = boxes_of(tables, moment.sample_token, se3.inverse(reference.odom_T_base))
+    point_labels = lidarseg.label_path(dataroot, version, moment.token)
     return CameraSet(
         stamp_ns=reference.stamp_ns,
         odom_T_base=reference.odom_T_base,
@@ -204,6 +211,7 @@ def _camera_set(
         boxes=boxes,
         occupancy=_truth(dataroot, tables, moment),
         token=moment.sample_token if moment.is_key_frame else "",
+        point_labels=point_labels if point_labels.is_file() else None,
     )
 
 

@@ -13,9 +13,10 @@ from rosbags.rosbag2 import ReaderError
 
 from occflow_ros.data.scene import VoxelScene
 from occflow_ros.errors import DataError
-from occflow_ros.structures import VoxelGrid
+from occflow_ros.structures import UNKNOWN_CLASS_ID, VoxelGrid
 
 PREDICTION_TYPE = "occflow_ros/msg/OccupancyFlow"
+LEGEND_TYPE = "occflow_ros/msg/ClassLegend"
 
 
 def read_predictions(path: Path) -> dict[int, VoxelScene]:
@@ -26,11 +27,12 @@ def read_predictions(path: Path) -> dict[int, VoxelScene]:
     """
     scenes: dict[int, VoxelScene] = {}
     with open_bag(path) as reader:
+        legends = ClassLegends(reader)
         wanted = [one for one in reader.connections if one.msgtype == PREDICTION_TYPE]
         for connection, _, data in reader.messages(wanted) if wanted else ():
             message: Any = reader.deserialize(data, connection.msgtype)
             try:
-                scenes[stamp_ns(message.header)] = scene_of(message)
+                scenes[stamp_ns(message.header)] = scene_of(message, legends.of(connection.topic))
             except (ValueError, IndexError) as error:
                 raise DataError(
                     f"{path}: expected predictions on their grid, got one at "
@@ -53,8 +55,48 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
         raise DataError(f"{path}: expected a readable rosbag2 folder: {error}") from None
 
 
-def scene_of(message: Any) -> VoxelScene:
-    """A decoded `OccupancyFlow` message as dense volumes; unknown velocities become zero."""
+class ClassLegends:
+    """Names of the classes, from the legends that nodes publish beside their predictions.
+
+    Args:
+        reader: of the bag.
+    """
+
+    def __init__(self, reader: AnyReader) -> None:
+        self._names: dict[str, tuple[str, ...]] = {}
+        wanted = [one for one in reader.connections if one.msgtype == LEGEND_TYPE]
+        for connection, _, data in reader.messages(wanted) if wanted else ():
+            message: Any = reader.deserialize(data, connection.msgtype)
+            self._names[_namespace(connection.topic)] = _names_by_number(message)
+
+    def of(self, topic: str) -> tuple[str, ...]:
+        """Names of the classes of a topic of predictions, by number; empty where unknown.
+
+        A bag with one legend alone needs not have it beside the topic, which may be renamed.
+        """
+        alone = next(iter(self._names.values())) if len(self._names) == 1 else ()
+        return self._names.get(_namespace(topic), alone)
+
+
+def _namespace(topic: str) -> str:
+    return topic.rpartition("/")[0]
+
+
+def _names_by_number(legend: Any) -> tuple[str, ...]:
+    numbers = [int(number) for number in legend.id]
+    names = dict(zip(numbers, legend.name))
+    return tuple(
+        names.get(number, f"class {number}") for number in range(max(names, default=-1) + 1)
+    )
+
+
+def scene_of(message: Any, class_names: tuple[str, ...] = ()) -> VoxelScene:
+    """A decoded `OccupancyFlow` message as dense volumes; unknown velocities become zero.
+
+    Args:
+        message: of a bag.
+        class_names: by number; without them the classes are left out.
+    """
     shape = tuple(int(count) for count in message.shape)
     lower = np.array((message.origin.x, message.origin.y, message.origin.z))
     size = np.array((message.voxel_size.x, message.voxel_size.y, message.voxel_size.z))
@@ -65,7 +107,17 @@ def scene_of(message: Any) -> VoxelScene:
     raw = np.stack((message.velocity_x, message.velocity_y), axis=-1)  # (M, 2)
     known = raw != message.VELOCITY_UNKNOWN
     velocity[message.index] = np.where(known, raw * np.float32(message.VELOCITY_SCALE), 0.0)
-    return VoxelScene(grid, occupied.reshape(shape), velocity.reshape(*shape, 2))
+    class_id = None
+    if class_names and len(message.class_id):
+        class_id = np.full(grid.num_voxels, UNKNOWN_CLASS_ID, dtype=np.uint8)
+        class_id[message.index] = message.class_id
+    return VoxelScene(
+        grid=grid,
+        occupied=occupied.reshape(shape),
+        velocity_mps=velocity.reshape(*shape, 2),
+        class_id=None if class_id is None else class_id.reshape(shape),
+        class_names=() if class_id is None else class_names,
+    )
 
 
 def stamp_ns(header: Any) -> int:

@@ -49,6 +49,22 @@ NAMES = (
     "traffic-sign",
 )
 EMPTY = NAMES.index("empty")
+MOVABLE = tuple(
+    NAMES.index(name)
+    for name in (
+        "car",
+        "bicycle",
+        "motorcycle",
+        "truck",
+        "other-vehicle",
+        "person",
+        "bicyclist",
+        "motorcyclist",
+    )
+)
+GROUND = tuple(
+    NAMES.index(name) for name in ("road", "parking", "sidewalk", "other-ground", "terrain")
+)
 IGNORED = 255
 """In place of a class: the label belongs to none."""
 

@@ -139,10 +139,15 @@ def read_lidar(path: Path) -> Points:
     Raises:
         DataError: where the file is missing, corrupt or of another shape or type.
     """
+    points = read_lidar_rows(path)
+    return points[np.isfinite(points).all(axis=1)]
+
+
+def read_lidar_rows(path: Path) -> Points:
+    """As `read_lidar` with all rows (N, 3), as files of point labels count them."""
     columns = _packed_columns(path)
     values = _read_npy(path) if columns is None else _read_packed(path, columns)
-    points = values[:, :3].astype(np.float32)
-    return points[np.isfinite(points).all(axis=1)]
+    return values[:, :3].astype(np.float32)
 
 
 def write_lidar(path: Path, points_m: Points) -> None:

@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from occflow_ros.data.recorded_predictions import PREDICTION_TYPE, open_bag, scene_of, stamp_ns
+from occflow_ros.data.recorded_predictions import (
+    PREDICTION_TYPE,
+    ClassLegends,
+    open_bag,
+    scene_of,
+    stamp_ns,
+)
 from occflow_ros.data.scene import VoxelScene
 
 DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
@@ -63,10 +69,13 @@ def read_bag(path: Path) -> BagContents:
     predictions: dict[int, VoxelScene] = {}
     reports: list[SetReport] = []
     with open_bag(path) as reader:
+        legends = ClassLegends(reader)
         for connection, _, data in reader.messages():
             if connection.msgtype == PREDICTION_TYPE:
                 message: Any = reader.deserialize(data, connection.msgtype)
-                predictions[stamp_ns(message.header)] = scene_of(message)
+                predictions[stamp_ns(message.header)] = scene_of(
+                    message, legends.of(connection.topic)
+                )
             elif connection.msgtype == DIAGNOSTICS_TYPE:
                 message = reader.deserialize(data, connection.msgtype)
                 reports += [_report(s) for s in message.status if _is_frame(s)]

@@ -17,13 +17,15 @@ from occflow_ros.demo.report import write_report
 from occflow_ros.demo.run import RunSettings, check_ros, play
 from occflow_ros.demo.source import Source, synthetic_source, user_source
 from occflow_ros.demo.summary import Summary
+from occflow_ros.engine import checkpoint
 from occflow_ros.errors import DataError, OutputError
 from occflow_ros.metrics.accuracy import load_truth
-from occflow_ros.models.build import build_network
+from occflow_ros.models.build import build_mono_network, build_network
+from occflow_ros.mono_config import MonoConfig
 from occflow_ros.output import check_free, write_text
 from occflow_ros.viewer.page import write_page
 from occflow_ros.viewer.recorded_run import read_run
-from occflow_ros.weights import choose_weights
+from occflow_ros.weights import choose_semantics_weights, choose_weights
 
 REPORT_PICTURES = 6
 _RESULTS = (
@@ -51,6 +53,8 @@ class DemoOptions:
         overwrite: replace earlier results in it.
         config: resolved configuration.
         weights: checkpoint, `untrained`, or empty for those that come with the preset.
+        semantics_weights: checkpoint of the semantic network, where the configuration asks for
+            one, or empty for those that come with the package.
         rate: replay speed over real time.
         max_sets: replay only the beginning of the drive.
         device: torch device of the node.
@@ -63,6 +67,7 @@ class DemoOptions:
     overwrite: bool
     config: Config
     weights: str
+    semantics_weights: str
     rate: float
     max_sets: int | None
     device: str
@@ -80,9 +85,17 @@ def run_demo(options: DemoOptions) -> Summary:
     with _source(options) as source:
         config = _for_drive(options.config, source)
         weights = choose_weights(options.weights, config.model)
-        _check_inputs(source, config, weights)
+        semantics = _semantics_weights(options, config)
+        _check_inputs(source, config, weights, semantics)
         out = _prepare(options.out)
-        settings = RunSettings(out, out / "config.yaml", weights, options.device, options.rate)
+        settings = RunSettings(
+            folder=out,
+            config=out / "config.yaml",
+            weights=weights,
+            semantics=semantics,
+            device=options.device,
+            rate=options.rate,
+        )
         write_text(settings.config, dump(config))
         sent = play(source, settings)
         bag = read_bag(settings.bag)
@@ -94,6 +107,7 @@ def run_demo(options: DemoOptions) -> Summary:
             source=source.description,
             licence=source.drive.licence,
             weights=None if weights is None else str(weights),
+            semantics=None if semantics is None else str(semantics),
             device=options.device,
             rate=options.rate,
             sent=len(outcomes),
@@ -116,9 +130,19 @@ def run_demo(options: DemoOptions) -> Summary:
     return summary
 
 
-def _check_inputs(source: Source, config: Config, weights: Path | None) -> None:
+def _semantics_weights(options: DemoOptions, config: Config) -> Path | None:
+    if config.semantics == "none":
+        return None
+    return choose_semantics_weights(options.semantics_weights, config.model)
+
+
+def _check_inputs(
+    source: Source, config: Config, weights: Path | None, semantics: Path | None
+) -> None:
     """Read what is needed only in the node or after the run, so that an error comes before it."""
     build_network(config.model, weights)
+    if semantics is not None:
+        build_mono_network(checkpoint.load(semantics, MonoConfig).config.model, semantics)
     if not any(camera_set.images for camera_set in source.drive.sets):
         raise DataError(f"{source.description}: expected a camera set with an image, got none")
     for camera_set in source.drive.sets:

@@ -77,7 +77,8 @@ def _header(summary: Summary) -> str:
     return (
         f"<header><p class=kicker>occflow demo</p><h1>{escape(summary.drive)}</h1>"
         f"<p class=facts>{escape(' · '.join(facts))}</p>"
-        f"<p{untrained}><strong>Weights</strong> {escape(summary.weights_text)}</p></header>"
+        f"<p{untrained}><strong>Weights</strong> {escape(summary.weights_text)}</p>"
+        f"<p><strong>Semantics</strong> {escape(summary.semantics_text)}</p></header>"
     )
 
 

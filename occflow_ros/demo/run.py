@@ -23,6 +23,7 @@ from occflow_ros.weights import UNTRAINED
 
 TOPICS = (
     "/occflow/occupancy_flow",
+    "/occflow/classes",
     "/occflow/occupancy/points",
     "/occflow/costmap",
     "/occflow/latency_ms",
@@ -46,6 +47,7 @@ class RunSettings:
         folder: gets `bag/`, `logs/` and `replay.json`.
         config: YAML file of the resolved configuration.
         weights: checkpoint, None for random weights.
+        semantics: checkpoint of the semantic network, None where it does not run.
         device: torch device of the node.
         rate: replay speed over real time.
     """
@@ -53,6 +55,7 @@ class RunSettings:
     folder: Path
     config: Path
     weights: Path | None
+    semantics: Path | None
     device: str
     rate: float
 
@@ -111,6 +114,7 @@ def play(source: Source, settings: RunSettings) -> Sent:
             "node",
             preset=settings.config,
             weights=settings.weights or UNTRAINED,
+            semantics_weights=settings.semantics or "",
             device=settings.device,
         )
         _wait_until_ready(supervisor, node, watch)

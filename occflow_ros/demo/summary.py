@@ -24,6 +24,7 @@ class Summary:
         source: what was asked for.
         licence: of the data.
         weights: file of the weights, None where they are random.
+        semantics: file of the semantic network's weights, None where it did not run.
         device: torch device of the node.
         rate: replay speed over real time.
         sent: camera sets sent.
@@ -39,6 +40,7 @@ class Summary:
     source: str
     licence: str
     weights: str | None
+    semantics: str | None
     device: str
     rate: float
     sent: int
@@ -58,6 +60,11 @@ class Summary:
     def weights_text(self) -> str:
         """The weights in words; says where they are untrained."""
         return self.weights or UNTRAINED
+
+    @property
+    def semantics_text(self) -> str:
+        """The weights of the semantic network in words."""
+        return self.semantics or "none: the run has no classes"
 
     def tables(self) -> tuple[Table, ...]:
         """Everything that console and report show as tables."""

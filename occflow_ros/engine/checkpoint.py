@@ -1,12 +1,16 @@
-"""Weights with the configuration they belong to, in one safetensors file."""
+"""Weights with the configuration they belong to, in one safetensors file.
+
+A file is of a kind, which its header names: each kind has its own configuration and network. A file
+without one is of the first kind.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, overload
 
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
@@ -15,13 +19,18 @@ from torch import Tensor, nn
 
 from occflow_ros.config import PRESETS, Config, ModelConfig
 from occflow_ros.errors import DataError, OutputError
+from occflow_ros.mono_config import MONO_PRESETS, MonoConfig, MonoModelConfig
 from occflow_ros.output import output_file
+
+AnyConfig = Config | MonoConfig
+AnyModelConfig = ModelConfig | MonoModelConfig
+ConfigT = TypeVar("ConfigT", bound=AnyConfig)
 
 _DESCRIBED = ("model", "train")  # how a vehicle runs it is not of the weights
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Generic[ConfigT]):
     """What a file holds.
 
     Args:
@@ -30,13 +39,66 @@ class Checkpoint:
         metadata: what else was saved, for example the training step.
     """
 
-    config: Config
+    config: ConfigT
     weights: dict[str, Tensor]
     metadata: dict[str, Any]
 
 
+def _of_occflow(model: ModelConfig) -> dict[str, Any]:
+    return model.model_dump(
+        exclude={
+            "image_hw_px": True,
+            "backbone": {"architecture", "pretrained", "frozen_stages", "checkpointing"},
+            "sharpness_per_m": True,
+            "level_m": True,
+            "temporal": {"beta", "history"},
+        }
+    )
+
+
+def _of_mono(model: MonoModelConfig) -> dict[str, Any]:
+    """A voxel's place is told to the network relative to the camera, so the grid may move."""
+    settings = model.model_dump(
+        exclude={
+            "grid": {"lower_m", "upper_m"},
+            "image_hw_px": True,
+            "backbone": {"architecture", "pretrained", "frozen_stages", "checkpointing"},
+            "frames": True,
+            "proposals": {"threshold", "max_queries"},
+        }
+    )
+    size_m = model.grid.voxels.voxel_size_m
+    settings["grid"]["voxel_size_m"] = tuple(round(side_m, 6) for side_m in size_m)
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One kind of file.
+
+    Args:
+        network: what messages call it.
+        config: type of its configuration.
+        model: type of the network's part of it.
+        presets: by name.
+        bound: settings of the network that shape and meaning of the weights depend on.
+    """
+
+    network: str
+    config: type[AnyConfig]
+    model: type[AnyModelConfig]
+    presets: Mapping[str, AnyConfig]
+    bound: Callable[[Any], dict[str, Any]]
+
+
+_KINDS = {
+    "occflow": _Kind("OccFlow", Config, ModelConfig, PRESETS, _of_occflow),
+    "mono": _Kind("MonoOcc", MonoConfig, MonoModelConfig, MONO_PRESETS, _of_mono),
+}
+
+
 def save(
-    path: Path, network: nn.Module, config: Config, metadata: Mapping[str, Any] | None = None
+    path: Path, network: nn.Module, config: AnyConfig, metadata: Mapping[str, Any] | None = None
 ) -> None:
     """Write weights, configuration and JSON-able metadata; a failure leaves no half a file.
 
@@ -49,12 +111,13 @@ def save(
 def save_tensors(
     path: Path,
     tensors: Mapping[str, Tensor],
-    config: Config,
+    config: AnyConfig,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """As `save`, of any tensors by name; `load` reads it back. Raises OutputError."""
     weights = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = {
+        "kind": _kind_name(type(config)),
         "config": config.model_dump_json(include=set(_DESCRIBED)),
         "metadata": json.dumps(dict(metadata or {})),
     }
@@ -66,21 +129,44 @@ def save_tensors(
             raise OutputError(f"{path}: cannot be written: {error}") from None
 
 
-def load(path: Path) -> Checkpoint:
+@overload
+def load(path: Path) -> Checkpoint[Config]: ...
+
+
+@overload
+def load(path: Path, expected: type[ConfigT]) -> Checkpoint[ConfigT]: ...
+
+
+def load(path: Path, expected: type[Any] = Config) -> Checkpoint[Any]:
     """Read a file that `save` wrote.
 
+    Args:
+        path: checkpoint.
+        expected: what its configuration must be.
+
     Raises:
-        DataError: names the file where it is missing, corrupt or not a checkpoint of this package.
+        DataError: names the file where it is missing, corrupt, not a checkpoint of this package or
+            one of another kind.
     """
+    loaded = load_any(path)
+    if not isinstance(loaded.config, expected):
+        want, got = (_KINDS[_kind_name(one)] for one in (expected, type(loaded.config)))
+        raise DataError(f"{path}: expected weights of {want.network}, got those of {got.network}")
+    return loaded
+
+
+def load_any(path: Path) -> Checkpoint[Any]:
+    """As `load`, whatever the kind."""
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path}: expected a safetensors checkpoint: {error}") from None
+    kind = _KINDS[_kind_in(path, header)]
     try:
         values = json.loads(header["config"])
-        config = Config.model_validate({part: values[part] for part in _DESCRIBED})
+        config = kind.config.model_validate({part: values[part] for part in _DESCRIBED})
         return Checkpoint(config, weights, json.loads(header["metadata"]))
     except (KeyError, ValidationError, json.JSONDecodeError) as error:
         raise DataError(
@@ -88,8 +174,28 @@ def load(path: Path) -> Checkpoint:
         ) from None
 
 
+def kind_of(path: Path) -> str:
+    """`occflow` or `mono`, without reading the weights; raises DataError as `load` does."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _kind_in(path, file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path}: expected a safetensors checkpoint: {error}") from None
+
+
+def _kind_in(path: Path, header: Mapping[str, str]) -> str:
+    kind = header.get("kind", next(iter(_KINDS)))
+    if kind not in _KINDS:
+        raise DataError(f"{path}: expected a checkpoint of kind {' or '.join(_KINDS)}, got {kind}")
+    return kind
+
+
+def _kind_name(config: type[AnyConfig]) -> str:
+    return next(name for name, kind in _KINDS.items() if issubclass(config, kind.config))
+
+
 def load_weights(
-    path: Path, expected: ModelConfig, parameters: Mapping[str, Tensor]
+    path: Path, expected: AnyModelConfig, parameters: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Weights of a file, after every check that they fit.
 
@@ -101,7 +207,7 @@ def load_weights(
     Raises:
         DataError: names the file and what differs, expected and got.
     """
-    loaded = load(path)
+    loaded = load(path, _kind_of_model(expected).config)
     if differences := _differences(expected, loaded.config.model):
         raise DataError(
             f"{path}: expected weights of {preset_name(expected)}, "
@@ -120,9 +226,10 @@ def load_weights(
 
 
 def fitting_weights(path: Path, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a file, maybe of another network, that fit by name and shape.
+    """Weights of a file, maybe of another network or kind, that fit by name and shape.
 
-    For a network that is to be trained further with another grid, rig or size.
+    For a network that is to be trained further with another grid, rig or size, or one that begins
+    with the backbone and neck of another kind.
 
     Args:
         path: checkpoint.
@@ -131,7 +238,7 @@ def fitting_weights(path: Path, parameters: Mapping[str, Tensor]) -> dict[str, T
     Raises:
         DataError: where the file cannot be read or nothing in it fits.
     """
-    loaded = load(path).weights
+    loaded = load_any(path).weights
     fitting = {
         name: loaded[name]
         for name, value in parameters.items()
@@ -142,33 +249,36 @@ def fitting_weights(path: Path, parameters: Mapping[str, Tensor]) -> dict[str, T
     return fitting
 
 
-def preset_name(model: ModelConfig) -> str:
+def sharpness_per_m(path: Path | None, model: ModelConfig) -> float:
+    """ξ of equation 13 with which training of a checkpoint ended; raises DataError.
+
+    It is that of the network's configuration where the file does not say, or there is none.
+    """
+    known = None if path is None else load(path).metadata.get("sharpness_per_m")
+    return model.sharpness_per_m if known is None else float(known)
+
+
+def preset_name(model: AnyModelConfig) -> str:
     """`preset NAME` of a model configuration, or `a custom configuration`."""
-    for name, config in PRESETS.items():
+    for name, config in _kind_of_model(model).presets.items():
         if fits(config.model, model):
             return f"preset {name}"
     return "a custom configuration"
 
 
-def fits(expected: ModelConfig, got: ModelConfig) -> bool:
+def fits(expected: AnyModelConfig, got: AnyModelConfig) -> bool:
     """Whether weights of one network are weights of the other, in shape and in meaning."""
-    return not _differences(expected, got)
+    return type(expected) is type(got) and not _differences(expected, got)
 
 
-_FREE_TO_DIFFER: Any = {
-    "image_hw_px": True,
-    "backbone": {"pretrained", "frozen_stages", "checkpointing"},
-    "sharpness_per_m": True,
-    "level_m": True,
-    "temporal": {"beta", "history"},
-}
-"""Settings that leave shape and meaning of the weights as they are."""
+def _kind_of_model(model: AnyModelConfig) -> _Kind:
+    return next(kind for kind in _KINDS.values() if isinstance(model, kind.model))
 
 
-def _differences(expected: ModelConfig, got: ModelConfig) -> list[str]:
-    """Settings of the network that are not the same."""
-    want = _flatten(expected.model_dump(exclude=_FREE_TO_DIFFER))
-    have = _flatten(got.model_dump(exclude=_FREE_TO_DIFFER))
+def _differences(expected: AnyModelConfig, got: AnyModelConfig) -> list[str]:
+    """Settings of two networks of a kind that are not the same."""
+    bound = _kind_of_model(expected).bound
+    want, have = _flatten(bound(expected)), _flatten(bound(got))
     return [
         f"{key}: expected {value}, got {have[key]}"
         for key, value in want.items()

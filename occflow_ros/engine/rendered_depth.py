@@ -125,12 +125,30 @@ def lidar_depths(drive: Drive, camera_set: CameraSet, block_px: int = 1) -> Iter
         camera = drive.cameras[name]
         odom_T_camera = file.odom_T_base @ camera.base_T_camera
         points = torch.from_numpy(se3.transform_points(se3.inverse(odom_T_camera), points_odom_m))
-        pixels, in_front = project(torch.from_numpy(camera.K), points)
-        size = pixels.new_tensor((camera.width_px, camera.height_px))
-        visible = in_front & ((pixels >= -0.5) & (pixels < size - 0.5)).all(dim=-1)
-        kept = _nearest_of_blocks(pixels[visible], points[visible, 2], block_px)
-        points = points[visible][kept]
-        yield DepthTruth(points, points[:, 2].numpy(), odom_T_camera)
+        size_hw_px = camera.height_px, camera.width_px
+        kept = points_in_image(points, torch.from_numpy(camera.K), size_hw_px, block_px)
+        yield DepthTruth(points[kept], points[kept, 2].numpy(), odom_T_camera)
+
+
+def points_in_image(
+    points_camera_m: Tensor, K: Tensor, image_hw_px: tuple[int, int], block_px: int
+) -> Tensor:
+    """Which points lie in an image and are the nearest ones of their blocks of pixels.
+
+    Args:
+        points_camera_m: (P, 3) in the optical frame.
+        K: (3, 3) intrinsics in pixels.
+        image_hw_px: height and width of the image.
+        block_px: side of the blocks.
+
+    Returns:
+        (M,) indices of the points, in their order.
+    """
+    pixels, in_front = project(K, points_camera_m)
+    height, width = image_hw_px
+    inside = ((pixels >= -0.5) & (pixels < pixels.new_tensor((width, height)) - 0.5)).all(dim=-1)
+    visible = (in_front & inside).nonzero().squeeze(1)
+    return visible[_nearest_of_blocks(pixels[visible], points_camera_m[visible, 2], block_px)]
 
 
 def _nearest_of_blocks(pixels: Tensor, depth_m: Tensor, block_px: int) -> Tensor:

@@ -44,6 +44,21 @@ class OccupancyStream:
         self._last_reset: str | None = None
 
     @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._device
+
+    @property
+    def image_hw_px(self) -> tuple[int, int]:
+        """Height and width of the images that the network was made for."""
+        return self._config.model.image_hw_px
+
+    @property
+    def precision(self) -> str:
+        """Of matrix products and convolutions."""
+        return self._config.stream.precision
+
+    @property
     def last_reset(self) -> str | None:
         """Why the last call of `step` or `reset` cleared the history; None where it did not."""
         return self._last_reset
@@ -52,6 +67,11 @@ class OccupancyStream:
     def timings_ms(self) -> dict[str, float]:
         """Time of the last step by stage: preprocess, backbone, lift, temporal, refine, heads."""
         return self._timer.times_ms
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Of the classes in what `step` returns: none."""
+        return ()
 
     @property
     def history_bytes(self) -> int:

@@ -21,6 +21,7 @@ from occflow_ros.engine.rendered_depth import (
     lidar_depths,
 )
 from occflow_ros.engine.rendered_flow import scene_flow_accuracy, scene_flow_truths
+from occflow_ros.engine.semantics import SemanticStream
 from occflow_ros.engine.streaming import OccupancyStream
 from occflow_ros.geometry.se3 import Array
 from occflow_ros.metrics.accumulator import Accumulator
@@ -126,7 +127,7 @@ def validate(
 
 
 def predictions(
-    stream: OccupancyStream,
+    stream: OccupancyStream | SemanticStream,
     drive: Drive,
     image_hw_px: tuple[int, int],
     sharpness_per_m: float,

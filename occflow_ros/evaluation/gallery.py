@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from occflow_ros.data.drive import CameraSet, Drive
+from occflow_ros.data.scene import VoxelScene
+from occflow_ros.engine.prediction import Prediction
 from occflow_ros.evaluation.protocol import Key
 from occflow_ros.evaluation.records import Record, having
 from occflow_ros.evaluation.run import Evaluator
+from occflow_ros.geometry.camera import Image
 from occflow_ros.output import write_bytes
 from occflow_ros.viz.canvas import jpeg
 from occflow_ros.viz.figure import Caption, draw_set
+from occflow_ros.viz.semantic_figure import draw_semantic_set
 
 FOLDER = "worst"
 
@@ -54,10 +59,25 @@ def draw_gallery(
         )
         path = folder / f"{rank:02d}_{record.drive}_{record.index:06d}.jpg"
         camera_set = subject.drive.sets[record.index]
-        picture = draw_set(subject.drive, camera_set, prediction.scene, reference, caption)
+        picture = draw_prediction(subject.drive, camera_set, prediction, reference, caption)
         write_bytes(path, jpeg(picture))
         paths.append(path)
     return paths
+
+
+def draw_prediction(
+    drive: Drive,
+    camera_set: CameraSet,
+    prediction: Prediction,
+    reference: VoxelScene | None,
+    caption: Caption,
+) -> Image:
+    """By class where the prediction has classes, else by height and motion; raises DataError."""
+    scene = prediction.scene
+    if scene.class_id is None:
+        return draw_set(drive, camera_set, scene, reference, caption)
+    pose = prediction.odom_T_base
+    return draw_semantic_set(drive, camera_set, scene, pose, reference, caption)
 
 
 def worst(records: Sequence[Record], key: Key, count: int) -> list[Record]:

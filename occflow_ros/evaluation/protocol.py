@@ -11,6 +11,7 @@ from occflow_ros.data.scene import VoxelScene
 from occflow_ros.engine.prediction import Prediction
 from occflow_ros.evaluation.subject import Subject
 from occflow_ros.metrics.accumulator import Accumulator
+from occflow_ros.metrics.semantic_iou import ClassCounts
 from occflow_ros.table import Table
 
 S = TypeVar("S", bound=Accumulator)
@@ -78,6 +79,10 @@ class Protocol(ABC, Generic[S]):
     @abstractmethod
     def tables(self, total: S) -> tuple[Table, ...]:
         """For readers, beside trivial answers and published rows."""
+
+    def classes(self, total: S) -> ClassCounts | None:
+        """The classes behind the mIoU, to hold against trivial answers; None without any."""
+        return None
 
     def reference(self, subject: Subject, index: int, prediction: Prediction) -> VoxelScene | None:
         """The truth of a set as voxels for pictures, None where it is none; raises DataError."""

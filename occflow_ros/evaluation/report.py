@@ -14,6 +14,7 @@ from occflow_ros.evaluation.plots import draw_plots
 from occflow_ros.evaluation.protocol import Protocol
 from occflow_ros.evaluation.records import Record, or_none
 from occflow_ros.evaluation.run import Outcome
+from occflow_ros.evaluation.trivial import trivial_classes_table, trivial_table
 from occflow_ros.output import write_text
 from occflow_ros.table import Table, as_markdown, as_text
 
@@ -26,7 +27,7 @@ _MOST_NAMES = 10
 
 def as_console(protocol: Protocol[Any], outcome: Outcome) -> str:
     """All tables, what has no number and why."""
-    tables = [as_text(table) for table in protocol.tables(outcome.total)]
+    tables = [as_text(table) for table in _tables(protocol, outcome)]
     return "\n\n".join([*tables, *_remarks(protocol, outcome)])
 
 
@@ -44,7 +45,7 @@ def write_report(out: Path, protocol: Protocol[Any], outcome: Outcome) -> list[P
     Raises:
         OutputError: where a file cannot be written.
     """
-    tables = protocol.tables(outcome.total)
+    tables = _tables(protocol, outcome)
     texts = {
         JSON: _json(protocol, outcome),
         CSV: _csv(outcome.records),
@@ -53,6 +54,17 @@ def write_report(out: Path, protocol: Protocol[Any], outcome: Outcome) -> list[P
     for name, text in texts.items():
         write_text(out / name, text)
     return [*(out / name for name in texts), *draw_plots(out, protocol, outcome)]
+
+
+def _tables(protocol: Protocol[Any], outcome: Outcome) -> tuple[Table, ...]:
+    """Those of the protocol, and what trivial answers are worth."""
+    tables = protocol.tables(outcome.total)
+    totals = (("this prediction", outcome.total), *outcome.trivial)
+    counts = [(name, protocol.classes(total)) for name, total in totals]
+    rows = [(name, found) for name, found in counts if found is not None]
+    if not outcome.trivial or not rows:
+        return tables
+    return (*tables, trivial_table(rows), trivial_classes_table(rows))
 
 
 def _json(protocol: Protocol[Any], outcome: Outcome) -> str:
@@ -66,6 +78,11 @@ def _json(protocol: Protocol[Any], outcome: Outcome) -> str:
         "reasons": protocol.reasons(outcome.total),
         "counts": outcome.total.to_dict(),
     }
+    if outcome.trivial:
+        content["trivial_answers"] = {
+            name: {key: or_none(value) for key, value in protocol.numbers(total).items()}
+            for name, total in outcome.trivial
+        }
     return json.dumps(content, indent=2) + "\n"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -16,13 +16,17 @@ import torch
 from occflow_ros.config import Config
 from occflow_ros.cues import CueFolder
 from occflow_ros.data.selection import Selection
+from occflow_ros.depth.frame_depth import DepthFiles, FrameDepth, RenderedDepth
 from occflow_ros.errors import DataError
 from occflow_ros.evaluation.protocol import Protocol
 from occflow_ros.evaluation.protocols import PROTOCOLS
 from occflow_ros.evaluation.records import FILE, Record, Records
+from occflow_ros.evaluation.semantic_source import SemanticSource
 from occflow_ros.evaluation.sources import NetworkSource, Source, open_predictions
 from occflow_ros.evaluation.subject import Subject, open_subjects
+from occflow_ros.evaluation.trivial import LABELS, TRIVIAL, Trivial, trivial_source
 from occflow_ros.metrics.accumulator import Accumulator
+from occflow_ros.training.mono.prior import ClassPrior
 
 SETS_PER_TASK = 20
 
@@ -39,6 +43,22 @@ class Cues:
 
 
 @dataclass(frozen=True, slots=True)
+class Semantics:
+    """What the semantic network has to say, by itself or beside the network of occupancy.
+
+    Args:
+        weights: its checkpoint.
+        alone: its own voxels are compared; else it names those of the other network, as the node
+            has it.
+        depth: folder of depth files, for it alone; None: rendered by the other network.
+    """
+
+    weights: Path
+    alone: bool
+    depth: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """What is evaluated, as plain values that any process can open.
 
@@ -50,7 +70,10 @@ class Job:
         every: compare every k-th of those that have a truth.
         config: of the network; of predictions that are read, size of images and height of ground.
         weights: checkpoint; None: random values.
-        predictions: folder of recorded ones, which then stand in for the network; None: none.
+        predictions: recorded ones or a class prior, which stand in for the network; None: none.
+        semantics: the semantic network; None: classes are not predicted.
+        prior: file of a class prior, whose answers stand beside the prediction; None: none.
+        trivial: which of its answers stands in for the network; None: none.
         labels: folder of `occflow labels`, which then stand in for those of the data set.
         cues: of the images, for protocols that need some.
         device: to compute on.
@@ -64,15 +87,36 @@ class Job:
     config: Config
     weights: Path | None = None
     predictions: Path | None = None
+    semantics: Semantics | None = None
+    prior: Path | None = None
+    trivial: Trivial | None = None
     labels: Path | None = None
     cues: Cues | None = None
     device: str = "cpu"
 
     def open_source(self) -> Source:
         """Raises DataError."""
+        ground_z_m = self.config.model.heads.ground_z_m
         if self.predictions is not None:
+            if self.predictions.suffix == ".npz":
+                return trivial_source("prior", self.predictions, ground_z_m)
             return open_predictions(self.predictions)
-        return NetworkSource(self.config, self.weights, self.device)
+        if self.trivial is not None and self.prior is not None:
+            return trivial_source(self.trivial, self.prior, ground_z_m)
+        if self.semantics is None:
+            return NetworkSource(self.config, self.weights, self.device)
+        if self.semantics.alone:
+            return self._semantic_source(self.semantics)
+        return NetworkSource(self.config, self.weights, self.device, self.semantics.weights)
+
+    def _semantic_source(self, semantics: Semantics) -> SemanticSource:
+        depth: FrameDepth
+        if semantics.depth is None:
+            depth = RenderedDepth(self.config, self.weights, self.device)
+        else:
+            depth = DepthFiles(semantics.depth)
+        precision = self.config.stream.precision
+        return SemanticSource(semantics.weights, depth, self.device, precision)
 
     def open_subjects(self) -> Iterator[Subject]:
         """Raises DataError."""
@@ -112,11 +156,13 @@ class Outcome:
         total: sum over all sets.
         records: of the sets asked for, by drive and set.
         described: what was evaluated.
+        trivial: sums over the same sets of answers that look at no image, by their names.
     """
 
     total: Accumulator
     records: tuple[Record, ...]
     described: dict[str, Any]
+    trivial: tuple[tuple[str, Accumulator], ...] = ()
 
     @property
     def missing(self) -> list[tuple[str, int]]:
@@ -133,7 +179,7 @@ def evaluate(job: Job, out: Path, workers: int, progress: Progress) -> Outcome:
 
     Args:
         job: what to evaluate.
-        out: folder of the evaluation.
+        out: folder of the evaluation; trivial answers get folders in it.
         workers: processes; with one, nothing is started.
         progress: shows records as they come, given how many will come.
 
@@ -142,6 +188,33 @@ def evaluate(job: Job, out: Path, workers: int, progress: Progress) -> Outcome:
             no set has a prediction.
         OutputError: where the folder holds another evaluation or cannot be written.
     """
+    if job.prior is not None:
+        _check_prior(job.prior, PROTOCOLS[job.protocol])
+    outcome = _evaluate(job, out, workers, progress)
+    if job.prior is None:
+        return outcome
+    scored = {record.key for record in outcome.records if record.scores is not None}
+    trivial = []
+    for kind in TRIVIAL:
+        beside = replace(job, trivial=kind, weights=None, predictions=None, semantics=None)
+        answered = _evaluate(beside, out / kind, workers, progress)
+        same = [record for record in answered.records if record.key in scored]
+        trivial.append((LABELS[kind], _sum(PROTOCOLS[job.protocol], same, out / kind)))
+    return replace(outcome, trivial=tuple(trivial))
+
+
+def _check_prior(path: Path, protocol: Protocol[Any]) -> None:
+    counts, names = protocol.classes(protocol.nothing), ClassPrior.load(path).names
+    if counts is None:
+        raise DataError(f"{path}: expected a protocol with classes of voxels, got {protocol.name}")
+    if not set(names) <= set(counts.names):
+        raise DataError(
+            f"{path}: expected a prior of classes out of {', '.join(counts.names)}, got one of "
+            f"{', '.join(names)}"
+        )
+
+
+def _evaluate(job: Job, out: Path, workers: int, progress: Progress) -> Outcome:
     evaluator = Evaluator(job)
     protocol = evaluator.protocol
     described, wanted = job.described(evaluator.source), evaluator.wanted()
@@ -211,17 +284,13 @@ class Evaluator:
     def score(self, drive: str, indices: Sequence[int]) -> Iterator[Record]:
         """One record for each of these sets, which are in order; raises DataError."""
         subject = self.subjects[drive]
-        for index, prediction in self.source.predictions(
-            subject, range(indices[0], indices[-1] + 1)
-        ):
-            if index in indices:
-                stamp_ns = subject.drive.sets[index].stamp_ns
-                if prediction is None:
-                    yield Record(drive, index, stamp_ns, None, {})
-                    continue
-                scores = self.protocol.score(subject, index, prediction)
-                numbers = self.protocol.numbers(scores)
-                yield Record(drive, index, stamp_ns, scores.to_dict(), numbers)
+        for index, prediction in self.source.predictions(subject, indices):
+            stamp_ns = subject.drive.sets[index].stamp_ns
+            if prediction is None:
+                yield Record(drive, index, stamp_ns, None, {})
+                continue
+            scores = self.protocol.score(subject, index, prediction)
+            yield Record(drive, index, stamp_ns, scores.to_dict(), self.protocol.numbers(scores))
 
 
 def _tasks(keys: Sequence[tuple[str, int]]) -> list[tuple[str, list[int]]]:

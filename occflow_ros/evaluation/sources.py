@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,7 @@ from occflow_ros.data.semantic_kitti import NAMES as KITTI_NAMES
 from occflow_ros.data.semantic_kitti_voxels import prediction_path, read_prediction
 from occflow_ros.data.truth import read_truth
 from occflow_ros.engine import checkpoint
+from occflow_ros.engine.load_semantics import with_semantics
 from occflow_ros.engine.prediction import Prediction
 from occflow_ros.engine.streaming import OccupancyStream
 from occflow_ros.engine.validation import predictions
@@ -42,8 +43,8 @@ class Source(Protocol):
     def name(self) -> str:
         """Says whose predictions they are, and tells two sources apart."""
 
-    def predictions(self, subject: Subject, sets: range) -> Predictions:
-        """Of each of these sets, in order; None where there is none.
+    def predictions(self, subject: Subject, sets: Sequence[int]) -> Predictions:
+        """Of each of these sets, ascending, in order; None where there is none.
 
         Raises:
             DataError: where something cannot be read.
@@ -57,38 +58,53 @@ class NetworkSource:
         config: of network and stream.
         weights: checkpoint, None for random values.
         device: to compute on.
+        semantics: checkpoint of MonoOcc, which says what the voxels are; None: nothing does.
 
     Raises:
         DataError: where the weights do not fit.
     """
 
-    def __init__(self, config: Config, weights: Path | None, device: torch.device | str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        weights: Path | None,
+        device: torch.device | str,
+        semantics: Path | None = None,
+    ) -> None:
         network = build_network(config.model, weights, config.train.seed)
-        self._stream = OccupancyStream(network, config, device)
+        stream = OccupancyStream(network, config, device)
         self._config = config
-        self._sharpness_per_m = _sharpness_per_m(config, weights)
+        self._sharpness_per_m = checkpoint.sharpness_per_m(weights, config.model)
+        self._stream = (
+            stream
+            if semantics is None
+            else with_semantics(stream, semantics, self._sharpness_per_m)
+        )
         self._name = (
             f"random weights of seed {config.train.seed}"
             if weights is None
             else f"{weights.name} {_digest(weights)}"
         )
+        if semantics is not None:
+            self._name += f", classes of {semantics.name} {_digest(semantics)}"
 
     @property
     def name(self) -> str:
         """File of the weights and hash of its bytes."""
         return self._name
 
-    def predictions(self, subject: Subject, sets: range) -> Predictions:
-        """The sets before them are history."""
+    def predictions(self, subject: Subject, sets: Sequence[int]) -> Predictions:
+        """The sets before them and between them are history."""
         model = self._config.model
-        return predictions(
+        streamed = predictions(
             self._stream,
             subject.drive,
             model.image_hw_px,
             self._sharpness_per_m,
-            sets,
+            range(sets[0], sets[-1] + 1),
             model.temporal.history,
         )
+        return ((index, prediction) for index, prediction in streamed if index in sets)
 
 
 class BagSource:
@@ -112,7 +128,7 @@ class BagSource:
         """Folder and number of predictions."""
         return f"{self._path}, {len(self._scenes)} predictions"
 
-    def predictions(self, subject: Subject, sets: range) -> Predictions:
+    def predictions(self, subject: Subject, sets: Sequence[int]) -> Predictions:
         """None for sets that the node has not processed."""
         reference = next(iter(subject.drive.cameras))
         for index in sets:
@@ -140,7 +156,7 @@ class LabelSource:
         """The folder."""
         return str(self.folder)
 
-    def predictions(self, subject: Subject, sets: range) -> Predictions:
+    def predictions(self, subject: Subject, sets: Sequence[int]) -> Predictions:
         """None for sets without a file."""
         of = self._of_kitti if (self.folder / _KITTI).is_dir() else self._of_labels
         for index in sets:
@@ -152,9 +168,8 @@ class LabelSource:
             return None
         classes = read_prediction(path)
         standing = np.zeros((*GRID.shape, 2), np.float32)
-        scene = VoxelScene(GRID, classes != EMPTY, standing)
-        odom_T_base = subject.drive.sets[index].odom_T_base
-        return Prediction.of_voxels(scene, odom_T_base, classes, KITTI_NAMES)
+        scene = VoxelScene(GRID, classes != EMPTY, standing, classes, KITTI_NAMES)
+        return Prediction.of_voxels(scene, subject.drive.sets[index].odom_T_base)
 
     def _of_labels(self, subject: Subject, index: int) -> Prediction | None:
         camera_set = subject.drive.sets[index]
@@ -163,8 +178,9 @@ class LabelSource:
             return None
         found = read_truth(path)
         velocity_mps = np.nan_to_num(found.velocity_mps)
-        scene = VoxelScene(found.grid, found.semantics != FREE, velocity_mps)
-        return Prediction.of_voxels(scene, camera_set.odom_T_base, found.semantics, NAMES)
+        occupied = found.semantics != FREE
+        scene = VoxelScene(found.grid, occupied, velocity_mps, found.semantics, NAMES)
+        return Prediction.of_voxels(scene, camera_set.odom_T_base)
 
 
 def open_predictions(path: Path) -> Source:
@@ -179,17 +195,9 @@ def open_predictions(path: Path) -> Source:
     if (path / _KITTI).is_dir() or any(path.glob("*/*/labels.npz")):
         return LabelSource(path)
     raise DataError(
-        f"{path}: expected a rosbag2 folder with {_BAG}, sequences/XX/predictions/*.label, or "
-        "DRIVE/TOKEN/labels.npz"
+        f"{path}: expected a rosbag2 folder with {_BAG}, sequences/XX/predictions/*.label, "
+        "DRIVE/TOKEN/labels.npz, or a class prior as .npz"
     )
-
-
-def _sharpness_per_m(config: Config, weights: Path | None) -> float:
-    """ξ with which training ended; that of the configuration where the file does not say."""
-    if weights is None:
-        return config.model.sharpness_per_m
-    known = checkpoint.load(weights).metadata.get("sharpness_per_m")
-    return config.model.sharpness_per_m if known is None else float(known)
 
 
 def _digest(path: Path) -> str:

@@ -101,7 +101,7 @@ def project_from_base(
     """Points of the ego frame in the images of N cameras.
 
     Args:
-        points_m: (P, 3) in the ego frame.
+        points_m: (P, 3) in the ego frame, or (..., 1, P, 3) where each batch has its own.
         K: (..., N, 3, 3) intrinsics in pixels of the images.
         base_T_camera: (..., N, 4, 4) optical frame to ego frame.
         image_hw_px: height and width of the images.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class SamplingHead(nn.Module):
@@ -21,25 +23,33 @@ class SamplingHead(nn.Module):
         levels: maps that are sampled.
         radii_cells: first distance of each point from its reference; its length is the number of
             points.
+        axes: of the maps; 3 for volumes, in which the heads look to the sides at first.
     """
 
     def __init__(
-        self, channels: int, heads: int, levels: int, radii_cells: Sequence[float]
+        self,
+        channels: int,
+        heads: int,
+        levels: int,
+        radii_cells: Sequence[float],
+        axes: Literal[2, 3] = 2,
     ) -> None:
         super().__init__()
         self.shape = (heads, levels, len(radii_cells))
+        self.axes = axes
         samples = math.prod(self.shape)
-        self.offsets = nn.Linear(channels, 2 * samples)
+        self.offsets = nn.Linear(channels, axes * samples)
         self.logits = nn.Linear(channels, samples)
         for weight in (self.offsets.weight, self.logits.weight):
             nn.init.normal_(weight, std=1e-2)
         nn.init.zeros_(self.logits.bias)
         with torch.no_grad():
-            self.offsets.bias.copy_(_star(heads, levels, radii_cells).flatten())
+            star = functional.pad(_star(heads, levels, radii_cells), (0, axes - 2))
+            self.offsets.bias.copy_(star.flatten())
 
     def forward(self, query: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries (B, Q, C) to offsets in cells (B, Q, heads, L, P, 2) and logits without the 2."""
-        offsets = self.offsets(query).unflatten(2, (*self.shape, 2))
+        """Queries (B, Q, C) to offsets in cells (B, Q, heads, L, P, axes), logits without axes."""
+        offsets = self.offsets(query).unflatten(2, (*self.shape, self.axes))
         return offsets, self.logits(query).unflatten(2, self.shape)
 
 
@@ -72,6 +82,11 @@ def softmax_over_samples(logits: Tensor) -> Tensor:
 def to_map(tokens: Tensor, heads: int, rows: int, columns: int) -> Tensor:
     """Tokens (B, rows · columns, C) to a map of values (B, rows, columns, heads, C / heads)."""
     return tokens.unflatten(2, (heads, -1)).unflatten(1, (rows, columns))
+
+
+def feed_forward(channels: int, hidden: int) -> nn.Sequential:
+    """Position-wise FFN of a transformer layer."""
+    return nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
 
 def _star(heads: int, levels: int, radii_cells: Sequence[float]) -> Tensor:

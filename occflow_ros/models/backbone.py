@@ -38,6 +38,7 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         self.family = family
+        self.widths = tuple(widths)
         self.frozen_stages = frozen_stages
         self.checkpointing = checkpointing
         parts = _FAMILIES[family](list(depths), list(widths))
@@ -58,7 +59,7 @@ class Backbone(nn.Module):
         for reduction, downsample, blocks, norm in zip(
             _REDUCTIONS, self.downsample, self.stages, self.norms
         ):
-            features = downsample(_pad_to_multiple(features, reduction))
+            features = downsample(pad_to_multiple(features, reduction))
             for block in blocks.children():
                 features = self._run(block, features)
             maps.append(norm(features))
@@ -69,10 +70,7 @@ class Backbone(nn.Module):
         super().train(mode)
         for module in self._frozen():
             module.eval()
-        for module in self.modules():
-            # A batch is a few images of the same moment: too few and too alike for statistics.
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+        hold_batch_norm(self)
         return self
 
     def _frozen(self) -> list[nn.Module]:
@@ -135,7 +133,17 @@ _FAMILIES: dict[str, Callable[[list[int], list[int]], _Parts]] = {
 }
 
 
-def _pad_to_multiple(features: Tensor, multiple: int) -> Tensor:
+def hold_batch_norm(network: nn.Module) -> None:
+    """Put BatchNorm layers into evaluation mode.
+
+    A batch is a few images of the same moment: too few and too alike for statistics.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+
+
+def pad_to_multiple(features: Tensor, multiple: int) -> Tensor:
     """Zeros below and to the right of (M, C, H, W), as few as make H and W multiples."""
     height, width = features.shape[-2:]
     if height % multiple == 0 and width % multiple == 0:

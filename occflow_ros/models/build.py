@@ -17,6 +17,18 @@ from occflow_ros.models.lifter import (
     PlaneLayer,
     TpvLayer,
 )
+from occflow_ros.models.mono.completion import (
+    Completion,
+    CompletionLayer,
+    VolumeSelfAttention,
+)
+from occflow_ros.models.mono.cross_view import CrossViewTransformer
+from occflow_ros.models.mono.encoding import CellEncoding
+from occflow_ros.models.mono.head import SemanticDecoder, VoxelHead
+from occflow_ros.models.mono.lifting import CrossLayer, QueryLifting
+from occflow_ros.models.mono.mono_net import MonoOccNet
+from occflow_ros.models.mono.proposals import ProposalNetwork
+from occflow_ros.models.mono.volume import SparseToDense
 from occflow_ros.models.neck import FeaturePyramid
 from occflow_ros.models.occflow_net import OccFlowNet
 from occflow_ros.models.preprocess import ImageNormalizer
@@ -25,6 +37,12 @@ from occflow_ros.models.refiner import Refiner
 from occflow_ros.models.temporal import BackwardForwardAttention, SliceAttention, TemporalFusion
 from occflow_ros.models.temporal_rivals import AnyFusion, BevForwardFusion, ConcatConvFusion
 from occflow_ros.models.tpv import PLANES
+from occflow_ros.models.transformers_backbone import AnyBackbone, TransformersBackbone
+from occflow_ros.mono_config import (
+    AttentionConfig,
+    ConditioningConfig,
+    MonoModelConfig,
+)
 from occflow_ros.structures import VoxelGrid
 
 
@@ -44,12 +62,7 @@ def build_network(config: ModelConfig, weights: Path | None = None, seed: int = 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _network(config, weights_source=f"untrained (seed {seed})")
-    if weights is not None:
-        network.load_state_dict(checkpoint.load_weights(weights, config, network.state_dict()))
-        network.weights_source = str(weights)
-    elif config.backbone.pretrained:
-        load_imagenet_weights(network.backbone, config.backbone.pretrained)
-        network.weights_source += f", backbone from {config.backbone.pretrained}"
+    _take_weights(network, config, weights)
     return network.eval()
 
 
@@ -57,11 +70,12 @@ def _network(config: ModelConfig, weights_source: str) -> OccFlowNet:
     channels, refiner = config.channels, config.refiner
     output_grid = config.grid.voxels
     volume_grid = output_grid.coarsen(2)
+    backbone = _backbone(config.backbone)
     return OccFlowNet(
         preprocess=ImageNormalizer(),
-        backbone=_backbone(config.backbone),
-        neck=FeaturePyramid(config.backbone.size.widths, channels),
-        lifter=_lifter(config.lifter, volume_grid, channels, len(config.backbone.size.widths)),
+        backbone=backbone,
+        neck=FeaturePyramid(backbone.widths, channels),
+        lifter=_lifter(config.lifter, volume_grid, channels, len(backbone.widths)),
         temporal=_temporal(config, volume_grid),
         refiner=Refiner(channels, refiner.channels, refiner.blocks, refiner.output_channels),
         heads=Heads(
@@ -71,7 +85,78 @@ def _network(config: ModelConfig, weights_source: str) -> OccFlowNet:
     )
 
 
-def _backbone(config: BackboneConfig) -> Backbone:
+def build_mono_network(
+    config: MonoModelConfig, weights: Path | None = None, seed: int = 0
+) -> MonoOccNet:
+    """The semantic network of a configuration; arguments and errors as of `build_network`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = _mono_network(config, weights_source=f"untrained (seed {seed})")
+    _take_weights(network, config, weights)
+    return network.eval()
+
+
+def _take_weights(
+    network: OccFlowNet | MonoOccNet, config: ModelConfig | MonoModelConfig, weights: Path | None
+) -> None:
+    if weights is not None:
+        network.load_state_dict(checkpoint.load_weights(weights, config, network.state_dict()))
+        network.weights_source = str(weights)
+    elif config.backbone.pretrained:
+        load_imagenet_weights(network.backbone, config.backbone.pretrained)
+        network.weights_source += f", backbone from {config.backbone.pretrained}"
+
+
+def _mono_network(config: MonoModelConfig, weights_source: str) -> MonoOccNet:
+    channels, grid = config.channels, config.volume_grid
+    backbone = _backbone(config.backbone)
+    ffn_channels = round(config.ffn_ratio * channels)
+
+    def cross_layers(attention: AttentionConfig | ConditioningConfig) -> list[CrossLayer]:
+        return [
+            CrossLayer(
+                channels, attention.heads, len(backbone.widths), attention.points, ffn_channels
+            )
+            for _ in range(attention.layers)
+        ]
+
+    def completion_layer() -> CompletionLayer:
+        completion = config.completion
+        attention = VolumeSelfAttention(grid.shape, channels, completion.heads, completion.points)
+        return CompletionLayer(attention, channels, ffn_channels)
+
+    cross_view, conditioning, classes = config.cross_view, config.conditioning, config.classes
+    return MonoOccNet(
+        preprocess=ImageNormalizer(),
+        backbone=backbone,
+        neck=FeaturePyramid(backbone.widths, channels),
+        cross_view=CrossViewTransformer(channels, cross_view.heads, cross_view.levels, ffn_channels)
+        if cross_view.enabled
+        else None,
+        proposals=ProposalNetwork(config.grid.voxels, config.proposals.channels),
+        volume=SparseToDense(
+            encoding=CellEncoding(grid, channels),
+            lifting=QueryLifting(cross_layers(config.lifting), channels),
+            completion=Completion(
+                [completion_layer() for _ in range(config.completion.layers)], channels
+            ),
+            conditioning=cross_layers(conditioning) if conditioning.enabled else [],
+        ),
+        head=VoxelHead(channels, len(classes.names)),
+        semantic_decoder=SemanticDecoder(channels, len(classes.names)),
+        threshold=config.proposals.threshold,
+        max_queries=config.proposals.max_queries,
+        frames=config.frames,
+        class_names=classes.names,
+        empty_id=classes.empty_id,
+        weights_source=weights_source,
+    )
+
+
+def _backbone(config: BackboneConfig) -> AnyBackbone:
+    if config.name == "transformers":
+        frozen = config.frozen_stages > 0
+        return TransformersBackbone(config.architecture, frozen, config.checkpointing)
     return Backbone(config.family, *config.size, config.frozen_stages, config.checkpointing)
 
 
@@ -84,7 +169,7 @@ def _lifter(config: LifterConfig, grid: VoxelGrid, channels: int, levels: int) -
                 CrossPlaneAttention(
                     plane, grid.shape, channels, config.heads, config.cross_plane_points
                 ),
-                ImageCrossAttention(channels, config.heads, levels, image_points),
+                ImageCrossAttention(channels, config.heads, levels, [0.5] * image_points),
                 channels,
                 round(config.ffn_ratio * channels),
             )

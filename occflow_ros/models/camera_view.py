@@ -57,23 +57,28 @@ def see(
     base_T_camera: Tensor,
     present: Tensor,
     image_hw_px: tuple[int, int],
+    wanted: Tensor | None = None,
 ) -> CameraView:
     """Project the points on the lines of Q queries into N cameras.
 
     Args:
-        points_m: (P, Q, 3) in the ego frame.
+        points_m: (P, Q, 3) in the ego frame, or (B, P, Q, 3) where each batch has its own.
         K: (B, N, 3, 3) intrinsics in pixels of the image.
         base_T_camera: (B, N, 4, 4) optical frame to ego frame, each camera at its own time.
         present: (B, N) bool; an absent camera sees nothing.
         image_hw_px: height and width of the images.
+        wanted: (B, Q) bool; the others count as seen by no camera. None: all.
     """
-    points, queries = points_m.shape[:2]
+    points, queries = points_m.shape[-3:-1]
+    flat_m = points_m.transpose(-3, -2).flatten(-3, -2)  # (..., Q · P, 3)
     with full_precision(points_m.device):  # bfloat16 would be pixels off
         flat_location, flat_visible = project_from_base(
-            points_m.transpose(0, 1).flatten(0, 1), K, base_T_camera, image_hw_px
+            flat_m.unsqueeze(-3), K, base_T_camera, image_hw_px
         )
     location = flat_location.unflatten(2, (queries, points))  # (B, N, Q, P, 2)
     visible = flat_visible.unflatten(2, (queries, points)) & present[..., None, None]
+    if wanted is not None:
+        visible = visible & wanted[:, None, :, None]
     location = torch.where(visible[..., None], location, _OUTSIDE)  # behind a camera: not finite
     sees = visible.any(dim=3)  # (B, N, Q)
     query = _list_queries(sees)

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from occflow_ros.models.attention import SamplingHead, place, softmax_over_samples, to_map
+from occflow_ros.models.attention import (
+    SamplingHead,
+    feed_forward,
+    place,
+    softmax_over_samples,
+    to_map,
+)
 from occflow_ros.models.camera_view import CameraView, see
 from occflow_ros.models.tpv import (
     PLANES,
@@ -76,12 +82,14 @@ class ImageCrossAttention(nn.Module):
         channels: C.
         heads: attention heads.
         levels: maps of the feature pyramid.
-        points: samples per head and level, one for each point on the line.
+        radii_cells: how far from its point on the line each sample of a head and level starts.
     """
 
-    def __init__(self, channels: int, heads: int, levels: int, points: int) -> None:
+    def __init__(
+        self, channels: int, heads: int, levels: int, radii_cells: Sequence[float]
+    ) -> None:
         super().__init__()
-        self.sampling = SamplingHead(channels, heads, levels, [0.5] * points)
+        self.sampling = SamplingHead(channels, heads, levels, radii_cells)
         self.output = nn.Linear(channels, channels)
 
     def forward(self, query: Tensor, maps: Sequence[Tensor], view: CameraView) -> Tensor:
@@ -115,9 +123,7 @@ class PlaneLayer(nn.Module):
         super().__init__()
         self.cross_plane = cross_plane
         self.image = image
-        self.ffn = nn.Sequential(
-            nn.Linear(channels, ffn_channels), nn.ReLU(), nn.Linear(ffn_channels, channels)
-        )
+        self.ffn = feed_forward(channels, ffn_channels)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(3))
 
     def forward(

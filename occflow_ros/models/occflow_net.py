@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from occflow_ros.models.backbone import Backbone
 from occflow_ros.models.boundary import check_cameras, check_history
 from occflow_ros.models.heads import Heads, Prediction
 from occflow_ros.models.lifter import Lifter
@@ -14,6 +13,7 @@ from occflow_ros.models.neck import FeaturePyramid
 from occflow_ros.models.preprocess import ImageNormalizer
 from occflow_ros.models.refiner import Refiner
 from occflow_ros.models.temporal_rivals import AnyFusion
+from occflow_ros.models.transformers_backbone import AnyBackbone
 
 
 class OccFlowNet(nn.Module):
@@ -27,7 +27,7 @@ class OccFlowNet(nn.Module):
     def __init__(
         self,
         preprocess: ImageNormalizer,
-        backbone: Backbone,
+        backbone: AnyBackbone,
         neck: FeaturePyramid,
         lifter: Lifter,
         temporal: AnyFusion,

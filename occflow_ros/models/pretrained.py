@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from occflow_ros.errors import DataError
-from occflow_ros.models.backbone import Backbone
+from occflow_ros.models.transformers_backbone import AnyBackbone, TransformersBackbone
 
 Renames = Sequence[tuple[str, str]]
 
@@ -77,7 +77,7 @@ _HUB_PATTERNS = ("model*.safetensors*", "pytorch_model*.bin*")
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
-def load_imagenet_weights(backbone: Backbone, source: str | Path) -> None:
+def load_imagenet_weights(backbone: AnyBackbone, source: str | Path) -> None:
     """Copy public weights into a backbone; where one tensor does not fit, none is copied.
 
     Namings are those of `NAMINGS`, behind any prefix and within the dictionaries that training
@@ -92,6 +92,9 @@ def load_imagenet_weights(backbone: Backbone, source: str | Path) -> None:
         DataError: where nothing can be read, a file holds more than tensors, or weights do not
             fit; names the source, how many do not fit and the first, expected and got.
     """
+    if isinstance(backbone, TransformersBackbone):
+        backbone.load(str(source))
+        return
     tensors = {
         name: tensor
         for file in _weight_files(_local(str(source)))

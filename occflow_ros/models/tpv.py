@@ -82,7 +82,8 @@ class PlaneEncoding(nn.Module):
     ) -> None:
         super().__init__()
         centers_m = to_metres(line_points(plane, grid.shape, 1), grid)[0][:, list(plane)]  # (Q, 2)
-        self.register_buffer("waves", _waves(centers_m, grid, wavelengths), persistent=False)
+        encoded = waves(centers_m, wavelengths_m(grid, wavelengths))
+        self.register_buffer("waves", encoded, persistent=False)
         self.mix = nn.Linear(self.waves.shape[-1], channels)
 
     def forward(self) -> Tensor:
@@ -90,9 +91,14 @@ class PlaneEncoding(nn.Module):
         return self.mix(self.waves)
 
 
-def _waves(centers_m: Tensor, grid: VoxelGrid, wavelengths: int) -> Tensor:
+def wavelengths_m(grid: VoxelGrid, count: int) -> Tensor:
+    """(count,) in geometric steps from two cells to twice the range."""
     shortest_m = 2.0 * min(grid.voxel_size_m)
     longest_m = 2.0 * max(high - low for low, high in zip(grid.lower_m, grid.upper_m))
-    lengths_m = torch.logspace(math.log10(shortest_m), math.log10(longest_m), wavelengths)
-    phase = 2.0 * math.pi * centers_m[..., None] / lengths_m  # (Q, 2, wavelengths)
-    return torch.cat((phase.sin(), phase.cos()), dim=-1).flatten(1)
+    return torch.logspace(math.log10(shortest_m), math.log10(longest_m), count)
+
+
+def waves(positions: Tensor, lengths: Tensor) -> Tensor:
+    """Positions (..., D) to sines and cosines for each of L wavelengths, (..., D · 2L)."""
+    phase = 2.0 * math.pi * positions.unsqueeze(-1) / lengths  # (..., D, L)
+    return torch.cat((phase.sin(), phase.cos()), dim=-1).flatten(-2)

@@ -126,10 +126,14 @@ def clearing_marker(header: Header) -> Marker:
 
 def points_by_object(voxels: VoxelArrays) -> PointCloud2:
     """What `conversions.points_message` builds, from one tuple per voxel."""
+    unknown = [OccupancyFlowMessage.CLASS_UNKNOWN] * len(voxels.index)
     rows = [
-        (*center_m, probability, *velocity_mps, OccupancyFlowMessage.CLASS_UNKNOWN)
-        for center_m, probability, velocity_mps in zip(
-            voxels.center_m.tolist(), voxels.probability.tolist(), voxels.velocity_mps.tolist()
+        (*center_m, probability, *velocity_mps, class_id)
+        for center_m, probability, velocity_mps, class_id in zip(
+            voxels.center_m.tolist(),
+            voxels.probability.tolist(),
+            voxels.velocity_mps.tolist(),
+            unknown if voxels.class_id is None else voxels.class_id.tolist(),
         )
     ]
     return point_cloud2.create_cloud(
@@ -150,4 +154,5 @@ def occupancy_flow_by_object(voxels: VoxelArrays) -> OccupancyFlowMessage:
         velocity_x=[round(vx * 100) for vx, _ in velocities_mps],
         velocity_y=[round(vy * 100) for _, vy in velocities_mps],
         interval=voxels.interval_s,
+        class_id=[] if voxels.class_id is None else voxels.class_id.tolist(),
     )

@@ -39,7 +39,8 @@ class VoxelArrays:
         center_m: (M, 3) centres in the ego frame.
         probability: (M,) occupancy probability.
         velocity_mps: (M, 2) velocity over ground along ego x and y; NaN where unknown.
-        class_id: (M,) numbered as in `msg/OccupancyFlow.msg`; None where classes are unknown.
+        class_id: (M,) numbered as `~/classes` says, `UNKNOWN_CLASS_ID` where unknown; None where
+            no classes are estimated.
     """
 
     header: Header
@@ -81,6 +82,7 @@ def voxel_arrays(prediction: OccupancyFlow, frame_id: str) -> VoxelArrays:
         center_m=_centers_m(index, prediction.grid),
         probability=voxels.probability.float().cpu().numpy(),
         velocity_mps=voxels.velocity_mps.float().cpu().numpy(),
+        class_id=None if voxels.class_id is None else voxels.class_id.cpu().numpy(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,11 +79,14 @@ class VoxelMarkers:
     Args:
         grid: of the predictions.
         display: colors, budgets, lifetime.
+        class_names: of the network that estimates classes.
     """
 
-    def __init__(self, grid: VoxelGrid, display: DisplayConfig) -> None:
+    def __init__(
+        self, grid: VoxelGrid, display: DisplayConfig, class_names: Sequence[str] = ()
+    ) -> None:
         self._display = display
-        self._colors = voxel_colors(display.color, grid)
+        self._colors = voxel_colors(display.color, grid, class_names)
         self._arrow_colors = np.tile(direction_table(), len(ARROW_ENDS))
         self._arrow_shape = _arrow_shape()
         self._cube_points, self._cube_colors = Workspace(3, np.float64), Workspace(4, np.float32)

@@ -12,7 +12,10 @@ from pydantic import Field
 from std_srvs.srv import Trigger
 
 from occflow_ros.config import resolve
+from occflow_ros.engine import checkpoint
 from occflow_ros.engine.device import available_device
+from occflow_ros.engine.load_semantics import with_semantics
+from occflow_ros.engine.semantics import SemanticStream
 from occflow_ros.engine.streaming import OccupancyStream
 from occflow_ros.errors import OccflowError
 from occflow_ros.measurement import is_cuda
@@ -24,7 +27,7 @@ from occflow_ros.ros.outputs import Outputs
 from occflow_ros.ros.parameters import Parameters
 from occflow_ros.ros.session import Session
 from occflow_ros.validation import StrictModel
-from occflow_ros.weights import choose_weights
+from occflow_ros.weights import choose_semantics_weights, choose_weights
 
 HASH_DIGITS = 12
 NAMESAKE_SUMMARIES = 3
@@ -37,6 +40,9 @@ class RunParameters(StrictModel):
     preset: str = Field("nano", description="preset, or YAML file as `occflow config` prints it")
     weights: str = Field(
         "", description="checkpoint, or untrained; empty: those that come with the preset"
+    )
+    semantics_weights: str = Field(
+        "", description="checkpoint of MonoOcc; empty: those that come with the package"
     )
     device: str = Field("cpu", description="torch device, for example cuda:0")
     autostart: bool = Field(
@@ -62,7 +68,7 @@ class OccflowNode(ManagedNode):
         self._run = parameters.read(RunParameters())
         self._config = parameters.read(resolve(self._run.preset).run)
         parameters.check_all_known()
-        self._stream: OccupancyStream | None = None
+        self._stream: OccupancyStream | SemanticStream | None = None
         self._outputs: Outputs | None = None
         self._session: Session | None = None
         self._failed: Exception | None = None
@@ -83,24 +89,37 @@ class OccflowNode(ManagedNode):
                 raise self.failure
 
     def configure(self) -> None:
-        """Load the network and take steps on noise; raises OccflowError where it cannot."""
+        """Load the networks and take steps on noise; raises OccflowError where it cannot."""
+        self._stream, self._facts = self._load()
+        self._stream.warm_up(len(self._config.node.cameras.names))
+        self._outputs = Outputs(self, self._config, self._stream.class_names)
+        self.get_logger().info(
+            f"ready: {', '.join(f'{key} {value}' for key, value in self._facts.items())}"
+        )
+
+    def _load(self) -> tuple[OccupancyStream | SemanticStream, dict[str, str]]:
+        """The networks with their memory, and what diagnostics say of them."""
         model = self._config.model
         weights = choose_weights(self._run.weights, model)
         network = build_network(model, weights)
-        self._stream = OccupancyStream(network, self._config, available_device(self._run.device))
-        self._stream.warm_up(len(self._config.node.cameras.names))
-        self._outputs = Outputs(self, self._config)
-        self._facts = {
+        if weights is None:
+            self.get_logger().warning("the weights are untrained: what is published has no meaning")
+        stream = OccupancyStream(network, self._config, available_device(self._run.device))
+        facts = {
             "preset": self._run.preset,
             "weights": network.weights_source,
             "weights_sha256": _digest(weights),
             "device": self._run.device,
+            "semantics": self._config.semantics,
         }
-        self.get_logger().info(
-            f"ready: {', '.join(f'{key} {value}' for key, value in self._facts.items())}"
-        )
-        if weights is None:
-            self.get_logger().warning("the weights are untrained: what is published has no meaning")
+        if self._config.semantics == "none":
+            return stream, facts
+        semantics_weights = choose_semantics_weights(self._run.semantics_weights, model)
+        sharpness_per_m = checkpoint.sharpness_per_m(weights, model)
+        both = with_semantics(stream, semantics_weights, sharpness_per_m)
+        facts["semantics_weights"] = str(semantics_weights)
+        facts["semantics_weights_sha256"] = _digest(semantics_weights)
+        return both, facts
 
     def activate(self) -> None:
         """Subscribe, and turn sets into results."""
@@ -128,7 +147,7 @@ class OccflowNode(ManagedNode):
             raise RuntimeError(f"the session ended by itself: {_one_line(failed)}") from failed
 
     def cleanup(self) -> None:
-        """Free the network, its memory and the publishers."""
+        """Free the networks, their memory and the publishers."""
         outputs, self._outputs, self._stream = self._outputs, None, None
         if outputs is not None:
             outputs.close()

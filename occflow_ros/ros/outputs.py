@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from nav_msgs.msg import OccupancyGrid
@@ -17,6 +17,7 @@ from visualization_msgs.msg import MarkerArray
 from occflow_ros.config import RunConfig
 from occflow_ros.msg import OccupancyFlow as OccupancyFlowMessage
 from occflow_ros.ros import conversions
+from occflow_ros.ros.class_legend import publish_legend
 from occflow_ros.ros.conversions import VoxelArrays
 from occflow_ros.ros.costmap import CostmapConverter
 from occflow_ros.ros.markers import VoxelMarkers
@@ -55,17 +56,19 @@ class Outputs:
     Args:
         node: that publishes.
         config: of the run.
+        class_names: of the network that estimates classes; empty where none does.
     """
 
-    def __init__(self, node: Node, config: RunConfig) -> None:
+    def __init__(self, node: Node, config: RunConfig, class_names: Sequence[str] = ()) -> None:
         settings = config.node
         costmap = CostmapConverter(config.model.grid.voxels, settings.costmap)
-        markers = VoxelMarkers(config.model.grid.voxels, settings.display)
+        markers = VoxelMarkers(config.model.grid.voxels, settings.display, class_names)
         qos = output_qos(settings.reliable_outputs)
         self._node = node
         self._base_frame = settings.base_frame
         self._topics: dict[str, tuple[Publisher, Callable[[Result], object]]] = {}
         self._trajectories = TrajectoryService(node, settings)
+        self._legend = publish_legend(node, class_names) if class_names else None
 
         def add(kind: type, topic: str, build: Callable[[Result], object]) -> None:
             self._topics[topic.removeprefix("~/")] = node.create_publisher(kind, topic, qos), build
@@ -138,11 +141,13 @@ class Outputs:
     def close(self) -> None:
         """Destroy the publishers, once what they sent has arrived; nothing may be published now."""
         deadline_s = time.monotonic() + FLUSH_S
-        for publisher, _ in self._topics.values():
+        publishers = [publisher for publisher, _ in self._topics.values()]
+        for publisher in filter(None, (*publishers, self._legend)):
             left_s = max(0.0, deadline_s - time.monotonic())
             publisher.wait_for_all_acked(Duration(seconds=left_s))
             self._node.destroy_publisher(publisher)
         self._topics.clear()
+        self._legend = None
         self._trajectories.close()
 
 

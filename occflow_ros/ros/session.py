@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 
 from occflow_ros.config import RunConfig
+from occflow_ros.engine.semantics import SemanticStream
 from occflow_ros.engine.stage_timer import StageTimer
 from occflow_ros.engine.streaming import OccupancyStream
 from occflow_ros.ros.accounting import Outcome
@@ -46,7 +47,7 @@ class Session:
         self,
         node: ManagedNode,
         config: RunConfig,
-        stream: OccupancyStream,
+        stream: OccupancyStream | SemanticStream,
         outputs: Outputs,
         record: Callable[[Outcome], None],
         on_failure: Callable[[Exception], None],

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from occflow_ros.data import classes
 from occflow_ros.geometry.camera import Image
-from occflow_ros.msg import OccupancyFlow as OccupancyFlowMessage
 from occflow_ros.ros.conversions import FloatArray, VoxelArrays, cells_of, probability_levels
-from occflow_ros.structures import VoxelGrid
-from occflow_ros.viz.palette import (
-    CLASS_COLORS,
-    FASTEST_MPS,
-    UNKNOWN_CLASS,
-    direction_colors,
-    speed_colors,
-)
+from occflow_ros.structures import UNKNOWN_CLASS_ID, VoxelGrid
+from occflow_ros.viz.palette import FASTEST_MPS, class_table, direction_colors, speed_colors
 
 Rows = npt.NDArray[np.integer]
 
@@ -45,17 +37,17 @@ class VoxelColors:
         look_up(self.table, self.rows_of(voxels), colors)
 
 
-def voxel_colors(mode: str, grid: VoxelGrid) -> VoxelColors:
+def voxel_colors(mode: str, grid: VoxelGrid, class_names: Sequence[str] = ()) -> VoxelColors:
     """Colors of the voxels of a grid by `height`, `probability`, `class` or `speed`.
 
     Height runs from the bottom of the grid (blue) to its top (red); probability from 0 (violet)
     to 1 (yellow); speed from gray at 0 over blue and yellow to red at `FASTEST_MPS` and above.
-    An unknown class is gray.
+    A class has the color of its name, an unknown one is gray.
     """
     by_mode: dict[str, tuple[Image, Callable[[VoxelArrays], Rows]]] = {
         "height": (_height_table(grid.shape[2]), _height_rows),
         "probability": (_color_map(cv2.COLORMAP_VIRIDIS), probability_levels),
-        "class": (_class_table(), _class_rows),
+        "class": (class_table(class_names), _class_rows),
         "speed": (speed_colors(np.linspace(0.0, FASTEST_MPS, LEVELS)), _speed_rows),
     }
     table, rows_of = by_mode[mode]
@@ -107,17 +99,10 @@ def _height_rows(voxels: VoxelArrays) -> Rows:
     return cells_of(voxels.index, voxels.grid)[2]
 
 
-def _class_table() -> Image:
-    table = np.full((LEVELS, 3), UNKNOWN_CLASS, np.uint8)
-    for name, color in CLASS_COLORS.items():
-        table[classes.NAMES.index(name)] = color
-    return table
-
-
 def _class_rows(voxels: VoxelArrays) -> Rows:
     if voxels.class_id is not None:
         return voxels.class_id
-    return np.full(len(voxels.index), OccupancyFlowMessage.CLASS_UNKNOWN, np.uint8)
+    return np.full(len(voxels.index), UNKNOWN_CLASS_ID, np.uint8)
 
 
 def _speed_rows(voxels: VoxelArrays) -> Rows:

@@ -1,16 +1,12 @@
 """The paper's Tables 4 to 6 in small: each part of the method is left out or replaced in turn.
 
-All rows have the same number of optimizer steps and, seed by seed, the same samples in the same
-order; rows with the same network begin with the same weights. A row of several tables is trained
-once.
+All rows have the same number of optimizer steps; rows with the same network begin with the same
+weights.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +18,11 @@ from occflow_ros.errors import ConfigError, DataError
 from occflow_ros.evaluation.subject import Subject
 from occflow_ros.metrics.scene_flow import BASELINE_M
 from occflow_ros.models.build import build_network
-from occflow_ros.output import write_text
-from occflow_ros.table import NOT_KNOWN, Table, number
+from occflow_ros.table import number
 from occflow_ros.training.dataset import ClipDataset, TrainingDrive
 from occflow_ros.training.held_out import score, stream_of
-from occflow_ros.training.processes import Process
-from occflow_ros.training.trainer import STATE, WEIGHTS, Monitor, Trainer, TrainerOptions
-
-RESULT = "result.json"
+from occflow_ros.training.occflow_learner import OccFlowLearner
+from occflow_ros.training.study import Ablation, Numbers, Runner, Study
 
 COLUMNS = {
     "de_px": "DE",
@@ -60,21 +53,6 @@ class Variant:
     two_stages: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Ablation:
-    """One table.
-
-    Args:
-        title: of it.
-        rows: what each is called there; the full method is the last.
-        temporal_parameters: whether the size of the temporal module is a column.
-    """
-
-    title: str
-    rows: Mapping[str, Variant]
-    temporal_parameters: bool = False
-
-
 _CAMERA_ONLY = "train.rendering.lidar_rays=0"
 _LIDAR = "train.rendering.lidar_rays=1024"
 _NOT_DISENTANGLED = (
@@ -97,6 +75,8 @@ FULL_LIDAR = Variant("lidar_full", (_LIDAR,))
 TWO_STAGES = Variant("lidar_two_stages", (_LIDAR, *_NOT_DISENTANGLED))
 ONE_STAGE = Variant("lidar_one_stage", TWO_STAGES.settings, two_stages=False)
 
+_PARAMETERS = "temporal module (M)"
+
 ABLATIONS = {
     "temporal": Ablation(
         "Temporal module (Table 4), cameras only",
@@ -105,7 +85,8 @@ ABLATIONS = {
             "BEV pooling and forward attention": BEV_FORWARD,
             "backward-forward attention": FULL,
         },
-        temporal_parameters=True,
+        COLUMNS,
+        more=(_PARAMETERS,),
     ),
     "stages": Ablation(
         "Optimization strategy (Table 5), with LiDAR rays",
@@ -114,10 +95,12 @@ ABLATIONS = {
             "two stages": TWO_STAGES,
             "two stages, dynamic disentanglement": FULL_LIDAR,
         },
+        COLUMNS,
     ),
     "static-flow": Ablation(
         "Static flow supervision (Table 6), cameras only",
         {"none": NO_STATIC_FLOW, "forward": FORWARD_ONLY, "forward and backward": FULL},
+        COLUMNS,
     ),
 }
 
@@ -172,34 +155,29 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Study:
+class OccFlowStudy(Study[Variant]):
     """What is the same in all runs.
 
     Args:
         config: of the full method, before any row or budget changes it.
         budget: of each row.
         drives: to train on.
-        fingerprint: of them.
         held_out: to compare with, with exact depth and optical flow.
         every: compare each k-th set of them.
         out: folder, with one for each row and seed.
-        workers: processes that load samples.
-        save_every: steps between two saved states.
-        process: that trains.
-        monitor: who looks on, made for the folder of a run.
+        runner: of all runs.
+
+    Raises:
+        DataError: where a drive to compare with has no exact depth and optical flow.
     """
 
     config: Config
     budget: Budget
     drives: Sequence[TrainingDrive]
-    fingerprint: str
     held_out: Sequence[Subject]
     every: int
     out: Path
-    workers: int
-    save_every: int
-    process: Process
-    monitor: Callable[[Path], Monitor]
+    runner: Runner
 
     def __post_init__(self) -> None:
         for one in self.held_out:
@@ -209,179 +187,60 @@ class Study:
                     "occflow synth --truth all"
                 )
 
+    @property
+    def seeds(self) -> int:
+        """Each row is trained with seeds 0 to `seeds` − 1."""
+        return self.budget.seeds
 
-Numbers = Mapping[str, float]
+    def trained(self, variant: Variant, seed: int) -> dict[str, Any]:
+        """Settings and data."""
+        config = self.budget.apply(self.config, variant, seed)
+        settings = config.model_dump(mode="json", include={"model", "train"})
+        return {"config": settings, "data": self.runner.fingerprint}
 
+    def compared(self) -> dict[str, Any]:
+        """The sets that are held out."""
+        held_out = [f"{one.drive.name} {one.sets}" for one in self.held_out]
+        return {"held_out": held_out, "every": self.every}
 
-def variants_of(ablations: Sequence[Ablation]) -> tuple[Variant, ...]:
-    """All that is to be trained, each once, in the order of the tables."""
-    rows = (variant for ablation in ablations for variant in ablation.rows.values())
-    return tuple(dict.fromkeys(rows))
+    def train(self, variant: Variant, seed: int, folder: Path, needed: Path | None) -> None:
+        """Both stages; nothing is needed."""
+        del needed
+        config = self.budget.apply(self.config, variant, seed)
+        learner = OccFlowLearner(build_network(config.model, seed=seed), config)
+        self.runner.train(learner, ClipDataset(self.drives, config), config, folder)
 
+    def score(self, variant: Variant, seed: int, weights: Path) -> Numbers:
+        """As `occflow train` validates."""
+        config = self.budget.apply(self.config, variant, seed)
+        network = build_network(config.model, weights)
+        sharpness_per_m = checkpoint.load(weights).metadata["sharpness_per_m"]
+        with stream_of(network, config, self.runner.process.device) as stream:
+            scores = score(stream, self.held_out, config, sharpness_per_m, self.every)
+        return scores.numbers()
 
-def run_study(
-    study: Study, ablations: Sequence[Ablation]
-) -> Iterator[tuple[int, Mapping[str, Sequence[Numbers]]]]:
-    """Train and compare, one seed after the other, so that there is a whole table early.
+    def about(self) -> dict[str, Any]:
+        """Budget and what is compared with."""
+        return {
+            "steps": self.budget.steps,
+            "static_share": self.budget.static_share,
+            "held_out": [one.drive.name for one in self.held_out],
+            "every": self.every,
+        }
 
-    A run that is finished is known by its result; one that was interrupted goes on from its state.
-
-    Yields:
-        after each seed, how many are done and the numbers of every variant by name, seed by seed.
-
-    Raises:
-        DataError: as the trainer does, or where a folder holds a run of other settings or data.
-        OutputError: where a file cannot be written.
-    """
-    found: dict[str, list[Numbers]] = {}
-    for seed in range(study.budget.seeds):
-        for variant in variants_of(ablations):
-            found.setdefault(variant.name, []).append(_result(study, variant, seed))
-        yield seed + 1, found
-
-
-def _result(study: Study, variant: Variant, seed: int) -> Numbers:
-    """What one run is worth, from its result where that is there."""
-    config = study.budget.apply(study.config, variant, seed)
-    folder = study.out / variant.name / f"seed-{seed}"
-    settings = config.model_dump(mode="json", include={"model", "train"})
-    trained = {"config": settings, "data": study.fingerprint}
-    compared = {
-        "held_out": [f"{one.drive.name} {one.sets}" for one in study.held_out],
-        "every": study.every,
-    }
-    saved = _read(folder / RESULT)
-    if saved is not None and saved.trained != trained:
-        raise DataError(
-            f"{folder}: holds a run with other settings, steps or data; give another --out"
+    def note(self, seeds: int) -> str:
+        """Budget, data and units."""
+        budget, (height, width) = self.budget, self.config.model.image_hw_px
+        return (
+            f"Steps of a run: {budget.steps}, {budget.static_steps} of them static where there are "
+            f"two stages; seeds: {seeds}, mean ± standard deviation; drives to train on: "
+            f"{len(self.drives)}, to compare with: {len(self.held_out)}, one set in {self.every}. "
+            f"Errors in px of {width}×{height} images, outliers as shares; disparity with KITTI's "
+            f"baseline of {BASELINE_M:.4f} m; foreground: movable classes."
         )
-    if saved is not None and saved.compared == compared:
-        return saved.numbers
-    if saved is None:
-        _train(study, config, folder)
-    numbers = _compare(study, config, folder / WEIGHTS)
-    result = {"trained": trained, "compared": compared, "numbers": _with_null(numbers)}
-    write_text(folder / RESULT, json.dumps(result, indent=2) + "\n")
-    (folder / STATE).unlink(missing_ok=True)  # three times as large as the weights
-    return numbers
 
-
-def _with_null(numbers: Numbers) -> dict[str, float | None]:
-    """As JSON has them: null for NaN."""
-    return {name: None if math.isnan(value) else value for name, value in numbers.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    """A finished run: what it was trained and compared with, and its numbers."""
-
-    trained: Any
-    compared: Any
-    numbers: Numbers
-
-
-def _read(path: Path) -> _Saved | None:
-    if not path.is_file():
-        return None
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        numbers = {
-            name: math.nan if value is None else float(value)
-            for name, value in values["numbers"].items()
-        }
-        return _Saved(values["trained"], values["compared"], numbers)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: expected the result of a run: {error}") from None
-
-
-def _train(study: Study, config: Config, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    resume = (folder / STATE).is_file()
-    trainer = Trainer(
-        network=build_network(config.model, seed=config.train.seed),
-        dataset=ClipDataset(study.drives, config),
-        config=config,
-        options=TrainerOptions(folder, study.workers, study.save_every, resume=resume),
-        process=study.process,
-        fingerprint=study.fingerprint,
-    )
-    trainer.run(study.monitor(folder))
-
-
-def _compare(study: Study, config: Config, weights: Path) -> Numbers:
-    network = build_network(config.model, weights)
-    sharpness_per_m = checkpoint.load(weights).metadata["sharpness_per_m"]
-    with stream_of(network, config, study.process.device) as stream:
-        scores = score(stream, study.held_out, config, sharpness_per_m, study.every)
-    return scores.numbers()
-
-
-def table_of(
-    ablation: Ablation, found: Mapping[str, Sequence[Numbers]], study: Study, seeds: int
-) -> Table:
-    """One table, mean ± standard deviation over the seeds.
-
-    Args:
-        ablation: which.
-        found: numbers of every variant by name, seed by seed.
-        study: that found them.
-        seeds: how many are done.
-    """
-    sizes = temporal_parameters(study.config.model) if ablation.temporal_parameters else {}
-    rows = []
-    for label, variant in ablation.rows.items():
-        cells = [_cell([one[name] for one in found[variant.name]]) for name in COLUMNS]
-        if sizes:
-            fusion = override(study.config, variant.settings).model.temporal.fusion
-            cells.append(number(sizes[fusion] / 1e6, 3))
-        rows.append((label, *cells))
-    header = ("row", *COLUMNS.values(), *(("temporal module (M)",) if sizes else ()))
-    return Table(ablation.title, header, tuple(rows), _note(study, seeds), len(header) - 1)
-
-
-def document(
-    ablations: Mapping[str, Ablation], found: Mapping[str, Sequence[Numbers]], study: Study
-) -> dict[str, Any]:
-    """All numbers, for a JSON file; null where one is not known."""
-    budget = study.budget
-    return {
-        "steps": budget.steps,
-        "static_share": budget.static_share,
-        "held_out": [one.drive.name for one in study.held_out],
-        "every": study.every,
-        "tables": {
-            key: {"title": ablation.title, "rows": _rows(ablation, found)}
-            for key, ablation in ablations.items()
-        },
-    }
-
-
-def _rows(ablation: Ablation, found: Mapping[str, Sequence[Numbers]]) -> list[dict[str, Any]]:
-    return [
-        {
-            "row": label,
-            "variant": variant.name,
-            "seeds": [_with_null(one) for one in found[variant.name]],
-        }
-        for label, variant in ablation.rows.items()
-    ]
-
-
-def _cell(values: Sequence[float]) -> str:
-    """Mean ± standard deviation of the sample; with one value, that value."""
-    if any(map(math.isnan, values)):
-        return NOT_KNOWN
-    mean = number(statistics.fmean(values))
-    return mean if len(values) == 1 else f"{mean} ± {number(statistics.stdev(values))}"
-
-
-def _note(study: Study, seeds: int) -> str:
-    budget, (height, width) = study.budget, study.config.model.image_hw_px
-    return (
-        f"Steps of a run: {budget.steps}, {budget.static_steps} of them static where there are two "
-        "stages; "
-        f"seeds: {seeds}, mean ± standard deviation; drives to train on: {len(study.drives)}, "
-        f"to compare with: {len(study.held_out)}, one set in {study.every}. Errors in px of "
-        f"{width}×{height} images, outliers as shares; disparity with KITTI's baseline of "
-        f"{BASELINE_M:.4f} m; foreground: movable classes."
-    )
+    def cell(self, column: str, variant: Variant) -> str:
+        """Size of the temporal module, in millions of parameters."""
+        assert column == _PARAMETERS, column
+        fusion = override(self.config, variant.settings).model.temporal.fusion
+        return number(temporal_parameters(self.config.model)[fusion] / 1e6, 3)

@@ -39,14 +39,22 @@ def augment(
     sample: TrainingSample, config: AugmentationConfig, generator: torch.Generator
 ) -> TrainingSample:
     """Mirror and change the colours by chance; only the network sees the changed colours."""
-    flip, jitter, *changes = torch.rand(6, generator=generator).tolist()
-    if jitter < config.jitter:
-        limits = (config.brightness, config.contrast, config.saturation, config.hue)
-        change = ColorChange(*((2.0 * c - 1.0) * limit for c, limit in zip(changes, limits)))
+    flip, change = draw_changes(config, generator)
+    if change is not None:
         frames = sample.clip.frames
         changed = (replace(one, images=jitter_colors(one.images, change)) for one in frames)
         sample = replace(sample, clip=Clip(tuple(changed)))
-    return mirror(sample) if flip < config.flip else sample
+    return mirror(sample) if flip else sample
+
+
+def draw_changes(
+    config: AugmentationConfig, generator: torch.Generator
+) -> tuple[bool, ColorChange | None]:
+    """Whether to mirror, and how to change the colours, None where they stay."""
+    flip, jitter, *changes = torch.rand(6, generator=generator).tolist()
+    limits = (config.brightness, config.contrast, config.saturation, config.hue)
+    change = ColorChange(*((2.0 * c - 1.0) * limit for c, limit in zip(changes, limits)))
+    return flip < config.flip, change if jitter < config.jitter else None
 
 
 def mirror(sample: TrainingSample) -> TrainingSample:
@@ -58,7 +66,7 @@ def mirror(sample: TrainingSample) -> TrainingSample:
     """
     lidar = sample.lidar
     return TrainingSample(
-        clip=Clip(tuple(_mirror_frame(frame) for frame in sample.clip.frames)),
+        clip=Clip(tuple(mirror_frame(frame) for frame in sample.clip.frames)),
         images=sample.images.flip(-1),
         previous=_mirror_other(sample.previous),
         following=_mirror_other(sample.following),
@@ -69,7 +77,8 @@ def mirror(sample: TrainingSample) -> TrainingSample:
     )
 
 
-def _mirror_frame(frame: Frame) -> Frame:
+def mirror_frame(frame: Frame) -> Frame:
+    """The frame in a world mirrored at the ego's x-z plane, see `mirror`."""
     rig = frame.rig
     return Frame(
         stamp_ns=frame.stamp_ns,

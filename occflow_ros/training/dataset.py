@@ -22,6 +22,7 @@ from occflow_ros.geometry import se3
 from occflow_ros.losses.auxiliary import draw_auxiliary_frame
 from occflow_ros.structures import Clip
 from occflow_ros.training.augment import augment
+from occflow_ros.training.draws import Draw, Drawn
 from occflow_ros.training.sample import LidarReturns, OtherImages, TrainingSample
 
 
@@ -41,32 +42,7 @@ class TrainingDrive:
     indices: range
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """One sample as it is drawn.
-
-    Args:
-        index: into the data set.
-        seed: of all that is left to chance about it.
-    """
-
-    index: int
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What a draw gave: a sample, or why there is none.
-
-    Errors travel as values, since a loader's worker would wrap them in its own traceback.
-    """
-
-    draw: Draw
-    sample: TrainingSample | None
-    problem: str = ""
-
-
-class ClipDataset(Dataset[Drawn]):
+class ClipDataset(Dataset[Drawn[TrainingSample]]):
     """Every set that has one before and one after it is a sample.
 
     Args:
@@ -96,7 +72,7 @@ class ClipDataset(Dataset[Drawn]):
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, draw: Draw) -> Drawn:
+    def __getitem__(self, draw: Draw) -> Drawn[TrainingSample]:
         generator = torch.Generator().manual_seed(draw.seed)
         one, index = self._places[draw.index]
         try:

@@ -1,17 +1,53 @@
-"""The order of samples as a pure function of the step, so that a run can go on where it stopped."""
+"""Which samples a step takes: a pure function of the step, so that a run can go on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass
+from typing import Generic, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from occflow_ros.training.dataset import Draw
+from occflow_ros.training.learner import SampleT
 
 _SEEDS = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One sample as it is drawn.
+
+    Args:
+        index: into the data set.
+        seed: of all that is left to chance about it.
+    """
+
+    index: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn(Generic[SampleT]):
+    """What a draw gave: a sample, or why there is none.
+
+    Errors travel as values, since a loader's worker would wrap them in its own traceback.
+    """
+
+    draw: Draw
+    sample: SampleT | None
+    problem: str = ""
+
+
+class SampleSource(Protocol[SampleT]):
+    """A data set to draw from."""
+
+    def __len__(self) -> int:
+        """Number of samples, at least 1."""
+
+    def __getitem__(self, draw: Draw, /) -> Drawn[SampleT]:
+        """The sample, as its seed makes it."""
 
 
 @dataclass(frozen=True)

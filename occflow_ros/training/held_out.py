@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 
@@ -14,7 +14,56 @@ from occflow_ros.config import Config
 from occflow_ros.engine.streaming import OccupancyStream
 from occflow_ros.engine.validation import Scores, validate
 from occflow_ros.evaluation.subject import Subject
+from occflow_ros.geometry.camera import Image
 from occflow_ros.models.occflow_net import OccFlowNet
+from occflow_ros.table import Table
+from occflow_ros.training.occflow_learner import OccFlowLearner
+from occflow_ros.training.pictures import draw_progress
+from occflow_ros.training.sample import TrainingSample
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """What a run is validated with, as `monitor.Validation`.
+
+    Args:
+        learner: in training.
+        config: of network and training.
+        drives: held out; the first one is shown in pictures.
+        every: compare every k-th of their sets.
+        sample: of the training data, shown in pictures with its cues.
+    """
+
+    learner: OccFlowLearner
+    config: Config
+    drives: tuple[Subject, ...]
+    every: int
+    sample: TrainingSample
+
+    def early(self, step: int) -> Table:
+        """Of one set of each drive; raises DataError."""
+        return self._score(step, early(self.drives), every=1).table()
+
+    def score(self, step: int) -> tuple[Table, dict[str, float]]:
+        """Of all drives; raises DataError."""
+        scores = self._score(step, self.drives, self.every)
+        return scores.table(), scores.numbers()
+
+    def picture(self, step: int) -> Image:
+        """As `draw_progress`."""
+        sharpness_per_m = self.learner.sharpness_per_m(step)
+        with self._stream() as stream:
+            return draw_progress(
+                f"Step {step}", stream, self.drives[0], self.sample, self.config, sharpness_per_m
+            )
+
+    def _score(self, step: int, drives: Sequence[Subject], every: int) -> Scores:
+        sharpness_per_m = self.learner.sharpness_per_m(step)
+        with self._stream() as stream:
+            return score(stream, drives, self.config, sharpness_per_m, every)
+
+    def _stream(self) -> AbstractContextManager[OccupancyStream]:
+        return stream_of(self.learner.network, self.config, self.learner.sharpness.device)
 
 
 def score(

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol
 
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from occflow_ros.data.sensors import encode_image
-from occflow_ros.engine.validation import Scores
-from occflow_ros.evaluation.subject import Subject
+from occflow_ros.geometry.camera import Image
 from occflow_ros.output import append_text, write_bytes, write_text
-from occflow_ros.table import as_text
-from occflow_ros.training.held_out import early, score, stream_of
-from occflow_ros.training.pictures import draw_progress
-from occflow_ros.training.sample import TrainingSample
+from occflow_ros.table import Table, as_text
 from occflow_ros.training.trainer import StepReport, Trainer
 
 LOG = "log.jsonl"
@@ -27,19 +23,21 @@ PICTURES = "pictures"
 _LOG_EVERY = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """What a run is validated with.
+class Validation(Protocol):
+    """What the network in training is worth; leaves the learner as it was.
 
-    Args:
-        drives: held out; the first one is shown in pictures.
-        every: compare every k-th of their sets.
-        sample: of the training data, shown in pictures with its cues.
+    Each is told the number of steps that are done, and raises DataError where data cannot be read
+    or compared.
     """
 
-    drives: tuple[Subject, ...]
-    every: int
-    sample: TrainingSample
+    def early(self, step: int) -> Table:
+        """Of a few samples, before the first step: shows whether all can be read and compared."""
+
+    def score(self, step: int) -> tuple[Table, Mapping[str, float]]:
+        """Of all that is held out, for people and by name; NaN where a number is not known."""
+
+    def picture(self, step: int) -> Image | None:
+        """(H, W, 3) RGB, None where there is nothing to see."""
 
 
 class ProgressMonitor:
@@ -56,7 +54,7 @@ class ProgressMonitor:
         self._out, self._validation = out, validation
         self._recent: list[StepReport] = []
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Trainer[Any]) -> None:
         """Open bar and logs, without what came after the step to go on from, and validate early.
 
         Raises:
@@ -70,13 +68,12 @@ class ProgressMonitor:
         trainer.metrics = keep_log(self._out / VALIDATION, done)
         _keep_pictures(self._out / PICTURES, done)
         self._board = SummaryWriter(str(self._out / "tensorboard"), purge_step=done + 1)
-        self._bar = tqdm(
-            total=trainer.config.train.steps, initial=done, desc="training", unit="step"
-        )
-        if self._validation is not None and done < trainer.config.train.steps:
+        steps = trainer.learner.steps
+        self._bar = tqdm(total=steps, initial=done, desc="training", unit="step")
+        if self._validation is not None and done < steps:
             self._validate_early(trainer, self._validation)
 
-    def on_step(self, trainer: Trainer, report: StepReport) -> None:
+    def on_step(self, trainer: Trainer[Any], report: StepReport) -> None:
         """Move the bar; every so often write what happened since, and validate.
 
         Raises:
@@ -86,17 +83,15 @@ class ProgressMonitor:
         if not trainer.process.writes:
             return
         self._recent.append(report)
-        rays_per_s = report.rays / max(report.step_s, 1e-9)
-        self._bar.set_postfix_str(
-            f"loss {report.loss:.4f}, {rays_per_s:,.0f} rays/s", refresh=False
-        )
+        per_s = f"{report.size / max(report.step_s, 1e-9):,.0f} {trainer.learner.unit}/s"
+        self._bar.set_postfix_str(f"loss {report.loss:.4f}, {per_s}", refresh=False)
         self._bar.update()
         if report.step % _LOG_EVERY == 0:
             self._write(report)
         if self._validation is not None and _is_due(trainer, report.step):
             self._validate(trainer, self._validation)
 
-    def on_saved(self, trainer: Trainer) -> None:
+    def on_saved(self, trainer: Trainer[Any]) -> None:
         """Nothing is to be done."""
 
     def _write(self, last: StepReport) -> None:
@@ -108,7 +103,7 @@ class ProgressMonitor:
             "load_s": sum(report.load_s for report in self._recent) / count,
             "skipped": sum(report.skipped for report in self._recent),
             "rate": last.rate,
-            "sharpness_per_m": last.sharpness_per_m,
+            **last.numbers,
         }
         for name in last.parts:
             values = [report.parts[name] for report in self._recent if name in report.parts]
@@ -116,40 +111,29 @@ class ProgressMonitor:
         self._keep(LOG, last.step, means)
         self._recent.clear()
 
-    def _validate_early(self, trainer: Trainer, validation: Validation) -> None:
-        """A few sets only, so that what is broken shows before hours of training; not logged."""
-        (self._out / PICTURES).mkdir(exist_ok=True)
-        scores = self._score(trainer, early(validation.drives), every=1)
-        self._show(trainer, scores, "an early look")
-        self._draw(trainer, validation)
-
-    def _validate(self, trainer: Trainer, validation: Validation) -> None:
+    def _validate_early(self, trainer: Trainer[Any], validation: Validation) -> None:
+        """A few samples only, so that what is broken shows before hours of training; not logged."""
         step = trainer.progress.step
-        scores = self._score(trainer, validation.drives, validation.every)
-        known = {name: value for name, value in scores.numbers().items() if math.isfinite(value)}
-        self._show(trainer, scores, "validation")
+        (self._out / PICTURES).mkdir(exist_ok=True)
+        self._show(step, "an early look", validation.early(step))
+        self._draw(step, validation)
+
+    def _validate(self, trainer: Trainer[Any], validation: Validation) -> None:
+        step = trainer.progress.step
+        table, numbers = validation.score(step)
+        known = {name: value for name, value in numbers.items() if math.isfinite(value)}
+        self._show(step, "validation", table)
         self._keep(VALIDATION, step, known, "validation/")
-        self._draw(trainer, validation)
+        self._draw(step, validation)
         trainer.metrics = {"step": step, **known}
 
-    def _score(self, trainer: Trainer, drives: Sequence[Subject], every: int) -> Scores:
-        with stream_of(trainer.model.network, trainer.config, trainer.process.device) as stream:
-            return score(stream, drives, trainer.config, trainer.sharpness_per_m, every)
+    def _show(self, step: int, what: str, table: Table) -> None:
+        self._bar.write(f"\nStep {step}, {what}\n{as_text(table)}\n")
 
-    def _show(self, trainer: Trainer, scores: Scores, what: str) -> None:
-        self._bar.write(f"\nStep {trainer.progress.step}, {what}\n{as_text(scores.table())}\n")
-
-    def _draw(self, trainer: Trainer, validation: Validation) -> None:
-        step = trainer.progress.step
-        with stream_of(trainer.model.network, trainer.config, trainer.process.device) as stream:
-            picture = draw_progress(
-                f"Step {step}",
-                stream,
-                validation.drives[0],
-                validation.sample,
-                trainer.config,
-                trainer.sharpness_per_m,
-            )
+    def _draw(self, step: int, validation: Validation) -> None:
+        picture = validation.picture(step)
+        if picture is None:
+            return
         self._board.add_image("validation", picture, step, dataformats="HWC")
         write_bytes(self._out / PICTURES / f"step-{step:06d}.jpg", encode_image(picture, ".jpg"))
 
@@ -184,6 +168,6 @@ def _keep_pictures(folder: Path, step: int) -> None:
             path.unlink()
 
 
-def _is_due(trainer: Trainer, step: int) -> bool:
+def _is_due(trainer: Trainer[Any], step: int) -> bool:
     every = trainer.options.validate_every
-    return step == trainer.config.train.steps or (every > 0 and step % every == 0)
+    return step == trainer.learner.steps or (every > 0 and step % every == 0)

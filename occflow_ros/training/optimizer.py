@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from occflow_ros.training_config import FactorsConfig, OptimizerConfig
+from occflow_ros.training_config import OptimizerConfig
 
 
 def build_optimizer(
-    network: nn.Module, sharpness: nn.Parameter, config: OptimizerConfig, factors: FactorsConfig
+    network: nn.Module,
+    beside: Sequence[nn.Parameter],
+    config: OptimizerConfig,
+    factors: BaseModel,
 ) -> AdamW:
     """AdamW over what of the network is to be learned; `scheduled_rate` moves the rates.
 
     Vectors and scalars, such as biases and norms, do not decay.
 
     Args:
-        network: with one child module for each factor.
-        sharpness: learned beside the network where it asks for a gradient.
+        network: with one child module for each factor, or None where it does without.
+        beside: parameters learned beside the network, those of them that ask for a gradient.
         config: base rate and decay.
         factors: of the child modules' rates.
     """
     groups: list[dict[str, Any]] = []
     for name, factor in factors.model_dump().items():
-        learned = [value for value in getattr(network, name).parameters() if value.requires_grad]
+        child: nn.Module | None = getattr(network, name)
+        parameters = () if child is None else child.parameters()
+        learned = [value for value in parameters if value.requires_grad]
         for decays in (True, False):
             chosen = [value for value in learned if (value.ndim > 1) == decays]
             decay = config.weight_decay if decays else 0.0
             groups.append({"params": chosen, "factor": factor, "weight_decay": decay})
-    if sharpness.requires_grad:
-        groups.append({"params": [sharpness], "factor": 1.0, "weight_decay": 0.0})
+    others = [value for value in beside if value.requires_grad]
+    groups.append({"params": others, "factor": 1.0, "weight_decay": 0.0})
     return AdamW([group for group in groups if group["params"]], lr=config.learning_rate)
 
 

@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.optim import AdamW
 
-from occflow_ros.config import Config
 from occflow_ros.engine import checkpoint
+from occflow_ros.engine.checkpoint import AnyConfig
 from occflow_ros.errors import DataError
 
-_MODEL, _OPTIMIZER = "model.", "optimizer."
+_LEARNER, _OPTIMIZER = "learner.", "optimizer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,11 @@ class Progress:
 
 
 def save_state(
-    path: Path, model: nn.Module, optimizer: AdamW, config: Config, progress: Progress
+    path: Path, learner: nn.Module, optimizer: AdamW, config: AnyConfig, progress: Progress
 ) -> None:
     """Write the file, whole or not at all; raises OutputError."""
-    tensors = {f"{_MODEL}{name}": value for name, value in model.state_dict().items()}
-    for name, moments in _moments(model, optimizer).items():
+    tensors = {f"{_LEARNER}{name}": value for name, value in learner.state_dict().items()}
+    for name, moments in _moments(learner, optimizer).items():
         tensors |= {f"{_OPTIMIZER}{name}.{key}": value for key, value in moments.items()}
     metadata = {
         "step": progress.step,
@@ -48,13 +48,13 @@ def save_state(
     checkpoint.save_tensors(path, tensors, config, metadata)
 
 
-def read_progress(path: Path, config: Config, fingerprint: str) -> Progress:
+def read_progress(path: Path, config: AnyConfig, fingerprint: str) -> Progress:
     """Where the run stopped.
 
     Raises:
         DataError: where the file cannot be read or belongs to another configuration or data.
     """
-    saved = checkpoint.load(path)
+    saved = checkpoint.load(path, type(config))
     changed = [
         *_changes(saved.config.model, config.model, "model"),
         *_changes(saved.config.train, config.train, "train"),
@@ -72,26 +72,26 @@ def read_progress(path: Path, config: Config, fingerprint: str) -> Progress:
     return progress
 
 
-def load_state(path: Path, model: nn.Module, optimizer: AdamW | None) -> None:
+def load_state(path: Path, learner: nn.Module, optimizer: AdamW | None) -> None:
     """Take weights, and the optimizer's moments, from a file.
 
     Args:
         path: of a file that `save_state` wrote.
-        model: the same module.
+        learner: the same module.
         optimizer: of the same stage; None leaves the moments, for a stage that begins.
 
     Raises:
         DataError: where the file cannot be read or does not fit.
     """
-    tensors = checkpoint.load(path).weights
+    tensors = checkpoint.load_any(path).weights
     try:
-        model.load_state_dict(_under(_MODEL, tensors))
+        learner.load_state_dict(_under(_LEARNER, tensors))
     except RuntimeError as error:
         raise DataError(f"{path}: {' '.join(str(error).split())}") from None
     if optimizer is None:
         return
     moments = _under(_OPTIMIZER, tensors)
-    for name, parameter in model.named_parameters():
+    for name, parameter in learner.named_parameters():
         own = _under(f"{name}.", moments)
         if own:
             optimizer.state[parameter] = {
@@ -100,10 +100,10 @@ def load_state(path: Path, model: nn.Module, optimizer: AdamW | None) -> None:
             }
 
 
-def _moments(model: nn.Module, optimizer: AdamW) -> dict[str, dict[str, Tensor]]:
+def _moments(learner: nn.Module, optimizer: AdamW) -> dict[str, dict[str, Tensor]]:
     return {
         name: dict(optimizer.state[parameter])
-        for name, parameter in model.named_parameters()
+        for name, parameter in learner.named_parameters()
         if parameter in optimizer.state
     }
 

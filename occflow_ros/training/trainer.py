@@ -1,4 +1,4 @@
-"""The training loop: two stages, steps that can be repeated exactly, files that are never torn."""
+"""The training loop: stages, steps that can be repeated exactly, files that are never torn."""
 
 from __future__ import annotations
 
@@ -8,26 +8,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, cast
 
 import torch
 from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from occflow_ros.config import Config
 from occflow_ros.engine import checkpoint
+from occflow_ros.engine.checkpoint import AnyConfig
 from occflow_ros.errors import ConfigError, DataError
-from occflow_ros.models.occflow_net import OccFlowNet
-from occflow_ros.training.dataset import ClipDataset, Drawn
-from occflow_ros.training.draws import Draws
+from occflow_ros.training.draws import Drawn, Draws, SampleSource
 from occflow_ros.training.interruption import (
     Interrupted,
     Interruption,
     leave_signals_to_parent,
 )
-from occflow_ros.training.model import TrainingModel
+from occflow_ros.training.learner import Learner, SampleT
 from occflow_ros.training.optimizer import (
     build_optimizer,
     clip_gradients,
@@ -71,10 +69,10 @@ class StepReport:
         gradient_norm: before it was shortened.
         skipped: the gradient was not finite, nothing was learned.
         rate: base learning rate.
-        sharpness_per_m: ξ of equation 13, of this step.
+        numbers: what else the learner says about this step.
         load_s: time spent waiting for samples.
         step_s: time of the whole step.
-        rays: rendered by this process.
+        size: of the samples of this process, in the learner's unit.
     """
 
     step: int
@@ -83,30 +81,30 @@ class StepReport:
     gradient_norm: float
     skipped: bool
     rate: float
-    sharpness_per_m: float
+    numbers: Mapping[str, float]
     load_s: float
     step_s: float
-    rays: int
+    size: int
 
 
 class Monitor(Protocol):
     """Who looks on: progress bar, TensorBoard, validation."""
 
-    def on_start(self, trainer: Trainer) -> None:
+    def on_start(self, trainer: Trainer[Any]) -> None:
         """Before the first step."""
 
-    def on_step(self, trainer: Trainer, report: StepReport) -> None:
+    def on_step(self, trainer: Trainer[Any], report: StepReport) -> None:
         """After each step."""
 
-    def on_saved(self, trainer: Trainer) -> None:
+    def on_saved(self, trainer: Trainer[Any]) -> None:
         """After the state was saved."""
 
 
-class Trainer:
+class Trainer(Generic[SampleT]):
     """One process's part of a run.
 
     Args:
-        network: with the weights to begin with; moved to the process's device.
+        learner: with the weights to begin with; moved to the process's device.
         dataset: samples.
         config: of network and training.
         options: of the run.
@@ -120,9 +118,9 @@ class Trainer:
 
     def __init__(
         self,
-        network: OccFlowNet,
-        dataset: ClipDataset,
-        config: Config,
+        learner: Learner[SampleT],
+        dataset: SampleSource[SampleT],
+        config: AnyConfig,
         options: TrainerOptions,
         process: Process,
         fingerprint: str = "",
@@ -133,7 +131,7 @@ class Trainer:
                 f"processes, got {config.train.samples_per_step}"
             )
         self.config, self.options, self.process = config, options, process
-        self.model = TrainingModel(network, config).to(process.device)
+        self.learner = learner.to(process.device)
         self.progress = Progress(fingerprint=fingerprint)
         self.metrics: Mapping[str, float] = {}
         """Of the last validation, with its step; who looks on fills it in."""
@@ -145,7 +143,7 @@ class Trainer:
             self.progress = read_progress(state, config, fingerprint)
         self._begin_stage()
         if options.resume:
-            load_state(state, self.model, self._optimizer if self._step_of_stage else None)
+            load_state(state, self.learner, self._optimizer if self._step_of_stage else None)
 
     def run(self, monitor: Monitor) -> None:
         """All steps that are left; the state is saved at the end, wherever that is.
@@ -176,8 +174,8 @@ class Trainer:
         if not self.process.writes or self.progress == self._saved:
             return
         out = self.options.out
-        save_state(out / STATE, self.model, self._optimizer, self.config, self.progress)
-        checkpoint.save(out / WEIGHTS, self.model.network, self.config, self.metadata())
+        save_state(out / STATE, self.learner, self._optimizer, self.config, self.progress)
+        checkpoint.save(out / WEIGHTS, self.learner.network, self.config, self.metadata())
         self._saved = self.progress
         monitor.on_saved(self)
 
@@ -187,63 +185,48 @@ class Trainer:
             "step": self.progress.step,
             "skipped": self.progress.skipped,
             "fingerprint": self.progress.fingerprint,
-            "sharpness_per_m": self.sharpness_per_m,
+            **self.learner.numbers(self.progress.step),
             "metrics": dict(self.metrics),
         }
 
     @property
-    def sharpness_per_m(self) -> float:
-        """ξ of equation 13 as it is now."""
-        sharpness = self.model.sharpness_per_m(self._sharpening)
-        return sharpness if isinstance(sharpness, float) else sharpness.item()
-
-    @property
-    def joint(self) -> bool:
-        """Whether the step to come belongs to the joint stage."""
-        return self.progress.step >= self.config.train.static_stage.steps
-
-    @property
     def _step_of_stage(self) -> int:
-        return self.progress.step - (self.config.train.static_stage.steps if self.joint else 0)
-
-    @property
-    def _sharpening(self) -> float:
-        """Share of the schedule of ξ that is done; it ends with the static stage."""
-        train = self.config.train
-        return min(1.0, self.progress.step / (train.static_stage.steps or train.steps))
+        return self.learner.place(self.progress.step)[1]
 
     def _begin_stage(self) -> None:
         """A new optimizer and rates; weights stay as they are."""
-        train = self.config.train
-        self.model.begin_stage(self.joint)
-        stage = train.joint_stage if self.joint else train.static_stage
+        index, _ = self.learner.place(self.progress.step)
+        self.learner.begin_stage(index)
+        self._stage = self.learner.stages[index]
         self._optimizer: AdamW = build_optimizer(
-            self.model.network, self.model.sharpness, train.optimizer, stage.factors
+            self.learner.network,
+            self.learner.beside(),
+            self.config.train.optimizer,
+            self._stage.factors,
         )
-        self._stage_steps = stage.steps
         several = self.process.world_size > 1
         self._parallel = (
-            # A clip without a past leaves the temporal attention unused.
-            DistributedDataParallel(self.model, find_unused_parameters=True)
+            # A sample may leave a part unused, as a clip without a past does with the temporal one.
+            DistributedDataParallel(self.learner, find_unused_parameters=True)
             if several
-            else self.model
+            else self.learner
         )
 
-    def _batches(self) -> Iterator[tuple[list[Drawn], float]]:
+    def _batches(self) -> Iterator[tuple[list[Drawn[SampleT]], float]]:
         """The samples of each step that is left, and how long they were waited for."""
         train, process = self.config.train, self.process
         draws = Draws(
             dataset_size=len(self._dataset),
             samples_per_step=train.samples_per_step,
             first_step=self.progress.step,
-            last_step=train.steps,
+            last_step=self.learner.steps,
             seed=train.seed,
             rank=process.rank,
             world_size=process.world_size,
         )
         loader = iter(
             DataLoader(
-                self._dataset,
+                cast(Dataset[Drawn[SampleT]], self._dataset),
                 sampler=draws,
                 batch_size=None,
                 num_workers=self.options.workers,
@@ -251,12 +234,12 @@ class Trainer:
                 worker_init_fn=leave_signals_to_parent,
             )
         )
-        for _ in range(self.progress.step, train.steps):
+        for _ in range(self.progress.step, self.learner.steps):
             start_s = time.perf_counter()
             samples = [_next(loader) for _ in range(train.samples_per_step // process.world_size)]
             yield samples, time.perf_counter() - start_s
 
-    def _agree(self, samples: list[Drawn], interrupted: bool) -> None:
+    def _agree(self, samples: list[Drawn[SampleT]], interrupted: bool) -> None:
         """Raise in all processes what has happened to one of them, so that none waits for it."""
         problems = [drawn.problem for drawn in samples if drawn.sample is None]
         if self.process.world_size > 1:
@@ -272,16 +255,16 @@ class Trainer:
         if interrupted:
             raise Interrupted
 
-    def _step(self, samples: list[Drawn], load_s: float) -> StepReport:
+    def _step(self, samples: list[Drawn[SampleT]], load_s: float) -> StepReport:
         start_s = time.perf_counter()
         train = self.config.train
-        rate = scheduled_rate(self._step_of_stage, self._stage_steps, train.optimizer)
+        rate = scheduled_rate(self._step_of_stage, self._stage.steps, train.optimizer)
         set_rate(self._optimizer, rate)
         total, means = self._gradient(samples)
         length = clip_gradients(self._optimizer, train.optimizer.max_gradient_norm)
         # All numbers at once: on a GPU this is where the step waits for it, the only time.
         loss, norm, *values = torch.stack((total, length, *means.values())).tolist()
-        parts, sharpness_per_m = dict(zip(means, values)), self.sharpness_per_m
+        parts, numbers = dict(zip(means, values)), self.learner.numbers(self.progress.step)
         skipped = not math.isfinite(norm)
         if not skipped:
             self._optimizer.step()
@@ -293,32 +276,23 @@ class Trainer:
             gradient_norm=norm,
             skipped=skipped,
             rate=rate,
-            sharpness_per_m=sharpness_per_m,
+            numbers=numbers,
             load_s=load_s,
             step_s=load_s + time.perf_counter() - start_s,
-            rays=sum(self._rays(drawn) for drawn in samples),
+            size=sum(self.learner.size(one.sample) for one in samples if one.sample is not None),
         )
 
-    def _rays(self, drawn: Drawn) -> int:
-        """Rendered for a sample; a sweep with fewer returns than wanted counts as full."""
-        rendering, sample = self.config.train.rendering, drawn.sample
-        if sample is None:
-            return 0
-        height, width = rendering.camera_grid_hw
-        lidar = 0 if sample.lidar is None else rendering.lidar_rays
-        return len(sample.current.rig.names) * height * width + lidar
-
-    def _gradient(self, samples: list[Drawn]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _gradient(self, samples: list[Drawn[SampleT]]) -> tuple[Tensor, dict[str, Tensor]]:
         """Add up the gradient of the mean loss, a sample after the other; loss and its parts."""
         self._optimizer.zero_grad(set_to_none=True)
-        progress = self._sharpening
         total = torch.zeros((), device=self.process.device)
         parts: dict[str, Tensor] = {}
         for number, drawn in enumerate(samples, start=1):
             assert drawn.sample is not None
             generator = torch.Generator().manual_seed(drawn.draw.seed)
             with self._syncing(number == len(samples)):
-                loss = self._parallel(drawn.sample.to(self.process.device), progress, generator)
+                sample = drawn.sample.to(self.process.device)
+                loss = self._parallel(sample, self.progress.step, generator)
                 (loss.value / len(samples)).backward()
             total += loss.value.detach() / len(samples)
             for name, value in loss.parts.items():
@@ -345,7 +319,7 @@ class Trainer:
             )
 
 
-def _next(loader: Iterator[Drawn]) -> Drawn:
+def _next(loader: Iterator[Drawn[SampleT]]) -> Drawn[SampleT]:
     try:
         return next(loader)
     except RuntimeError as error:

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from occflow_ros.data.classes import FREE, NAMES
 from occflow_ros.data.scene import MOVING_MPS
 from occflow_ros.output import write_text
+from occflow_ros.structures import UNKNOWN_CLASS_ID
 from occflow_ros.viewer.ramps import ramps
 from occflow_ros.viewer.recorded_run import RecordedRun, RecordedSet
 from occflow_ros.viz.palette import FASTEST_MPS, UNKNOWN_CLASS
@@ -47,6 +47,7 @@ def page_html(run: RecordedRun, title: str) -> str:
 def page_data(run: RecordedRun) -> dict[str, Any]:
     """What the scripts read, as plain values; binary data in base64."""
     first_ns = run.sets[0].stamp_ns
+    names = run.class_names or _numbered(run.sets)
     return {
         "recorded": run.recorded,
         "base_frame": run.base_frame,
@@ -59,8 +60,8 @@ def page_data(run: RecordedRun) -> dict[str, Any]:
         "velocity_unknown": run.velocity_unknown,
         "moving_mps": MOVING_MPS,
         "max_speed_mps": FASTEST_MPS,
-        "class_names": [name.replace("_", " ") for name in NAMES[:FREE]],
-        "ramps": {name: _base64(colors.tobytes()) for name, colors in ramps().items()},
+        "class_names": [name.replace("_", " ") for name in names],
+        "ramps": {name: _base64(colors.tobytes()) for name, colors in ramps(names).items()},
         "unknown_color": list(UNKNOWN_CLASS),
         "camera_rows": [list(row) for row in run.camera_rows],
         "sets": [_set_data(one, first_ns) for one in run.sets],
@@ -77,6 +78,12 @@ def pack(recorded: RecordedSet) -> bytes:
     velocity = recorded.velocity.astype("<i2")
     parts = (step, velocity[:, 0], velocity[:, 1], recorded.probability, recorded.class_id)
     return zlib.compress(b"".join(part.tobytes() for part in parts), 9)
+
+
+def _numbered(sets: Sequence[RecordedSet]) -> list[str]:
+    """Names for classes that only have numbers."""
+    numbers = set(np.concatenate([one.class_id for one in sets]).tolist()) - {UNKNOWN_CLASS_ID}
+    return [f"class {number}" for number in range(max(numbers, default=-1) + 1)]
 
 
 def _set_data(recorded: RecordedSet, first_ns: int) -> dict[str, Any]:

@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from rosbags.highlevel import AnyReader
 
-from occflow_ros.data.recorded_predictions import PREDICTION_TYPE, open_bag, stamp_ns
+from occflow_ros.data.recorded_predictions import (
+    PREDICTION_TYPE,
+    ClassLegends,
+    open_bag,
+    stamp_ns,
+)
 from occflow_ros.errors import DataError
 from occflow_ros.geometry.se3 import Array
 from occflow_ros.structures import VoxelGrid
@@ -81,6 +86,7 @@ class RecordedRun:
         base_frame: ego frame that the grid is fixed to.
         fixed_frame: frame of the poses; the ego frame where the bag has none.
         camera_rows: names as the cameras look out of the vehicle, those ahead first.
+        class_names: by number, as recorded beside the predictions; empty where none are.
         sets: in time order.
         recorded: number of sets in the bag, from which `sets` are taken.
     """
@@ -92,6 +98,7 @@ class RecordedRun:
     base_frame: str
     fixed_frame: str
     camera_rows: Sequence[Sequence[str]]
+    class_names: Sequence[str]
     sets: Sequence[RecordedSet]
     recorded: int
 
@@ -124,6 +131,7 @@ def read_run(path: Path, topic: str | None = None, max_sets: int = MAX_SETS) -> 
                 base_frame=base_frame,
                 fixed_frame=tree.root(base_frame),
                 camera_rows=_camera_rows(images.frames, tree, base_frame, next(iter(taken))),
+                class_names=ClassLegends(reader).of(topic),
                 sets=tuple(
                     _recorded_set(stamp, message, tree, images.thumbnails[stamp])
                     for stamp, message in taken.items()

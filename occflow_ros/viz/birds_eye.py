@@ -19,15 +19,16 @@ _ARROW_PATCH_M = 12.0
 _EGO_OUTLINE_M = ((2.4, 0.0), (1.2, 1.0), (-2.4, 1.0), (-2.4, -1.0), (1.2, -1.0))
 
 
-def draw_birds_eye(scene: VoxelScene, height_px: int) -> Image:
-    """The highest voxel of each column, coloured by height or, where it moves, by direction.
+def draw_birds_eye(scene: VoxelScene, height_px: int, colors: Image | None = None) -> Image:
+    """The highest voxel of each column.
 
     Args:
         scene: what to draw.
         height_px: of the picture; its width follows the grid.
+        colors: (X, Y, Z, 3) of the voxels; None: by height or, where it moves, by direction.
     """
     pixels = GroundPixels(scene.grid, height_px)
-    image = _columns(scene, pixels)
+    image = _columns(scene, pixels, colors)
     _draw_rings(image, pixels)
     _draw_flow(image, scene, pixels)
     outline = np.round(pixels.of(np.array(_EGO_OUTLINE_M)) * (1 << SUBPIXEL_BITS))
@@ -54,12 +55,15 @@ class GroundPixels:
         return from_corner[..., ::-1]
 
 
-def _columns(scene: VoxelScene, pixels: GroundPixels) -> Image:
+def _columns(scene: VoxelScene, pixels: GroundPixels, voxel_colors: Image | None) -> Image:
     filled = scene.occupied.any(axis=2)
     top = scene.occupied.shape[2] - 1 - scene.occupied[:, :, ::-1].argmax(axis=2)  # (X, Y)
-    colors = height_colors((top + 0.5) / scene.occupied.shape[2])
-    moving = scene.moving.any(axis=2)
-    colors[moving] = direction_colors(column_velocity(scene)[moving])
+    if voxel_colors is None:
+        colors = height_colors((top + 0.5) / scene.occupied.shape[2])
+        moving = scene.moving.any(axis=2)
+        colors[moving] = direction_colors(column_velocity(scene)[moving])
+    else:
+        colors = np.take_along_axis(voxel_colors, top[..., None, None], axis=2)[:, :, 0]
     colors[~filled] = PANEL
     seen_from_above = np.ascontiguousarray(colors[::-1, ::-1])  # x falls by row, y by column
     height, width = pixels.size_hw_px

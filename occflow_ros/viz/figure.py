@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,14 @@ from occflow_ros.data.sensors import load_view
 from occflow_ros.geometry.camera import Image
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.viz.birds_eye import draw_birds_eye
-from occflow_ros.viz.canvas import beside, blank, draw_text, titled
-from occflow_ros.viz.legend import draw_legend
+from occflow_ros.viz.canvas import beside, blank, draw_text, text_width_px, titled
+from occflow_ros.viz.legend import draw_class_legend, draw_legend
 from occflow_ros.viz.mosaic import camera_directions, draw_mosaic
+from occflow_ros.viz.palette import MUTED, PANEL, Color, class_table
 from occflow_ros.viz.voxel_view import draw_voxels
 
 _VIEW_HW_PX = (420, 740)
+_NARROW_VIEW_HW_PX = (420, 560)
 _MAX_MOSAIC_PX = 460
 _GAP_PX = 12
 _MARGIN_PX = 16
@@ -67,6 +69,8 @@ def draw_figure(
 ) -> Image:
     """Camera images over 3D and bird's-eye views of the prediction and its reference.
 
+    Where the prediction has classes, a second 3D view shows them.
+
     Args:
         images: (H, W, 3) RGB by camera name.
         forward_xy: where each camera of the rig looks, along ego x and y.
@@ -74,37 +78,68 @@ def draw_figure(
         reference: the same from the source, None where the source has none.
         caption: the words.
     """
-    rows = [_views("Prediction", caption.prediction, prediction)]
+    with_classes = prediction.class_id is not None
+    rows = [_views("Prediction", caption.prediction, prediction, with_classes)]
     if reference is not None:
-        rows.append(_views(caption.reference, caption.reference_note, reference))
+        rows.append(_views(caption.reference, caption.reference_note, reference, with_classes))
     width = rows[0].shape[1]
     stack = [
-        _heading(caption.title, width),
+        heading(caption.title, width),
         draw_mosaic(images, forward_xy, width, _MAX_MOSAIC_PX),
         *rows,
         draw_legend(prediction.grid, width, _pixels_per_m(prediction.grid)),
     ]
-    figure = _stacked(stack)
-    margin = blank(figure.shape[0], _MARGIN_PX)
-    return np.hstack((margin, figure, margin))
+    if with_classes:
+        scenes = (prediction,) if reference is None else (prediction, reference)
+        stack.append(draw_class_legend(class_colors_of(scenes), width))
+    return framed(stack)
 
 
-def _views(name: str, note: str, scene: VoxelScene) -> Image:
-    height, width = _VIEW_HW_PX
-    above = draw_birds_eye(scene, height)
-    views = [draw_voxels(scene, height, width), above]
+def _views(name: str, note: str, scene: VoxelScene, with_classes: bool) -> Image:
+    height, width = _NARROW_VIEW_HW_PX if with_classes else _VIEW_HW_PX
+    views = [draw_voxels(scene, height, width), draw_birds_eye(scene, height)]
+    if with_classes:
+        views.append(_class_view(scene, height, width))
     return titled(beside(views, _GAP_PX), name, note)
+
+
+def _class_view(scene: VoxelScene, height_px: int, width_px: int) -> Image:
+    if scene.class_id is not None:
+        colors = class_table(scene.class_names)[scene.class_id]  # (X, Y, Z, 3)
+        return draw_voxels(scene, height_px, width_px, colors=colors)
+    view = blank(height_px, width_px, PANEL)
+    note = "no classes in this source"
+    draw_text(view, note, ((width_px - text_width_px(note)) // 2, height_px // 2), MUTED)
+    return view
+
+
+def class_colors_of(scenes: Sequence[VoxelScene]) -> dict[str, Color]:
+    """Of the classes that occupied voxels have, by name."""
+    colors: dict[str, Color] = {}
+    for scene in scenes:
+        if scene.class_id is None:
+            continue
+        table = class_table(scene.class_names)
+        for number in np.unique(scene.class_id[scene.occupied]):
+            if number < len(scene.class_names):
+                red, green, blue = table[number].tolist()
+                colors.setdefault(scene.class_names[number], (red, green, blue))
+    return colors
 
 
 def _pixels_per_m(grid: VoxelGrid) -> float:
     return _VIEW_HW_PX[0] / (grid.upper_m[0] - grid.lower_m[0])
 
 
-def _heading(title: str, width_px: int) -> Image:
+def heading(title: str, width_px: int) -> Image:
+    """A strip with the title of a figure."""
     strip = blank(40, width_px)
     draw_text(strip, title, (2, 28), bold=True, cap_height_px=12)
     return strip
 
 
-def _stacked(images: list[Image]) -> Image:
-    return np.vstack([np.vstack((image, blank(4, image.shape[1]))) for image in images])
+def framed(images: Sequence[Image]) -> Image:
+    """Images of one width below each other, with a margin at both sides."""
+    figure = np.vstack([np.vstack((image, blank(4, image.shape[1]))) for image in images])
+    margin = blank(figure.shape[0], _MARGIN_PX)
+    return np.hstack((margin, figure, margin))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from occflow_ros.data.scene import MOVING_MPS
@@ -9,9 +11,19 @@ from occflow_ros.geometry.camera import Image
 from occflow_ros.structures import VoxelGrid
 from occflow_ros.viz.birds_eye import ARROW_S
 from occflow_ros.viz.canvas import blank, draw_arrow, draw_text, text_width_px
-from occflow_ros.viz.palette import ARROW, BACKGROUND, EGO, MUTED, direction_colors, height_colors
+from occflow_ros.viz.palette import (
+    ARROW,
+    BACKGROUND,
+    EGO,
+    MUTED,
+    Color,
+    direction_colors,
+    height_colors,
+)
 
 _HEIGHT_PX = 74
+_CLASS_ROW_PX = 24
+_SWATCH_PX = 12
 _WHEEL_RADIUS_PX = 24
 _ARROW_MPS = 10.0
 
@@ -31,6 +43,25 @@ def draw_legend(grid: VoxelGrid, width_px: int, pixels_per_m: float) -> Image:
     left = width_px - 8 - text_width_px("this vehicle") - 24
     image[_HEIGHT_PX // 2 - 9 : _HEIGHT_PX // 2 + 9, left : left + 10] = EGO
     draw_text(image, "this vehicle", (left + 20, _HEIGHT_PX // 2 + 4), MUTED)
+    return image
+
+
+def draw_class_legend(colors: Mapping[str, Color], width_px: int) -> Image:
+    """A strip, as many rows high as needed: the color of each class by its name."""
+    gap_px = 22
+    places, left, row = [], 8, 0
+    texts = [name.replace("_", " ") for name in colors]
+    for text in texts:
+        needed_px = _SWATCH_PX + 6 + text_width_px(text)
+        if left + needed_px > width_px and left > 8:
+            left, row = 8, row + 1
+        places.append((left, row))
+        left += needed_px + gap_px
+    image = blank((row + 1) * _CLASS_ROW_PX + 8, width_px)
+    for text, color, (left, row) in zip(texts, colors.values(), places):
+        top = 6 + row * _CLASS_ROW_PX
+        image[top : top + _SWATCH_PX, left : left + _SWATCH_PX] = color
+        draw_text(image, text, (left + _SWATCH_PX + 6, top + 10), MUTED)
     return image
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,26 +21,53 @@ EGO: Color = (255, 255, 255)
 ARROW: Color = (255, 255, 255)
 
 UNKNOWN_CLASS: Color = (140, 144, 150)
-CLASS_COLORS: dict[str, Color] = {
-    "others": UNKNOWN_CLASS,
-    "barrier": (214, 132, 72),
-    "bicycle": (236, 72, 153),
-    "bus": (255, 204, 0),
-    "car": (64, 156, 255),
-    "construction_vehicle": (180, 140, 30),
-    "motorcycle": (200, 80, 220),
-    "pedestrian": (255, 70, 70),
-    "traffic_cone": (255, 120, 0),
-    "trailer": (100, 120, 220),
-    "truck": (0, 200, 200),
-    "driveable_surface": (86, 92, 104),
-    "other_flat": (118, 104, 92),
-    "sidewalk": (160, 130, 150),
-    "terrain": (150, 170, 90),
-    "manmade": (190, 182, 168),
-    "vegetation": (60, 150, 70),
+_EMPTY: Color = (0, 0, 0)
+
+_SEMANTIC_KITTI: dict[str, Color] = {
+    "empty": _EMPTY,
+    "car": (100, 150, 245),
+    "bicycle": (100, 230, 245),
+    "motorcycle": (30, 60, 150),
+    "truck": (80, 30, 180),
+    "other-vehicle": (0, 0, 255),
+    "person": (255, 30, 30),
+    "bicyclist": (255, 40, 200),
+    "motorcyclist": (150, 30, 90),
+    "road": (255, 0, 255),
+    "parking": (255, 150, 255),
+    "sidewalk": (75, 0, 75),
+    "other-ground": (175, 0, 75),
+    "building": (255, 200, 0),
+    "fence": (255, 120, 50),
+    "vegetation": (0, 175, 0),
+    "trunk": (135, 60, 0),
+    "terrain": (150, 240, 80),
+    "pole": (255, 240, 150),
+    "traffic-sign": (255, 0, 0),
 }
-"""What can move is vivid, the ground and what stands on it muted."""
+"""`color_map` of `config/semantic-kitti.yaml` in the data set's official API."""
+
+CLASS_COLORS: dict[str, Color] = {
+    **_SEMANTIC_KITTI,
+    "others": (196, 199, 205),
+    "barrier": _SEMANTIC_KITTI["fence"],
+    "bus": (100, 80, 250),
+    "construction_vehicle": _SEMANTIC_KITTI["other-vehicle"],
+    "pedestrian": _SEMANTIC_KITTI["person"],
+    "traffic_cone": _SEMANTIC_KITTI["pole"],
+    "trailer": (0, 90, 180),
+    "driveable_surface": _SEMANTIC_KITTI["road"],
+    "other_flat": _SEMANTIC_KITTI["other-ground"],
+    "manmade": _SEMANTIC_KITTI["building"],
+    "free": _EMPTY,
+}
+"""The classes of SemanticKITTI and of nuScenes by name, alike where they mean the same."""
+
+_CANDIDATES = 99
+_GOLDEN = 0.6180339887498949
+_SHADES = np.array((1.0, 0.75, 0.5))
+_DISTINCT = 40.0
+"""Distance in RGB from which on colors count as different."""
 
 _SATURATION = 0.8
 _HEIGHT_STOPS = np.array(
@@ -51,6 +81,40 @@ _HEIGHT_STOPS = np.array(
     ],
     dtype=np.float64,
 )
+
+
+def class_colors(names: Sequence[str]) -> Image:
+    """Color of each class, (n, 3).
+
+    A name that `CLASS_COLORS` lacks gets one of its own: the same wherever it occurs, unless that
+    looks like the one of a foreign name before it.
+    """
+    colors = np.zeros((len(names), 3), np.uint8)
+    taken = np.array([BACKGROUND, UNKNOWN_CLASS, *CLASS_COLORS.values()], dtype=np.float64)
+    for number, name in enumerate(names):
+        if name in CLASS_COLORS:
+            colors[number] = CLASS_COLORS[name]
+        else:
+            colors[number] = _foreign_color(name, taken)
+            taken = np.vstack((taken, colors[number]))
+    return colors
+
+
+def _foreign_color(name: str, taken: npt.NDArray[np.float64]) -> Image:
+    """The first color of the name's own sequence that is far from all taken ones (n, 3), (3,)."""
+    steps = np.arange(_CANDIDATES)
+    turn = 2.0 * np.pi * (zlib.crc32(name.encode()) / 2.0**32 + steps * _GOLDEN)
+    vivid = direction_colors(np.stack((np.cos(turn), np.sin(turn)), axis=-1))  # (candidates, 3)
+    shades = (vivid * _SHADES[steps % len(_SHADES), None]).astype(np.uint8)
+    distance = np.linalg.norm(shades[:, None] - taken, axis=-1).min(axis=1)  # (candidates,)
+    return np.asarray(shades[np.minimum(distance, _DISTINCT).argmax()])
+
+
+def class_table(names: Sequence[str]) -> Image:
+    """Color of every class number, (256, 3); those without a name are `UNKNOWN_CLASS`."""
+    table = np.full((256, 3), UNKNOWN_CLASS, np.uint8)
+    table[: len(names)] = class_colors(names)
+    return table
 
 
 def height_colors(fraction: npt.ArrayLike) -> Image:

@@ -51,11 +51,20 @@ class Viewpoint:
 
 
 def draw_voxels(
-    scene: VoxelScene, height_px: int, width_px: int, viewpoint: Viewpoint | None = None
+    scene: VoxelScene,
+    height_px: int,
+    width_px: int,
+    viewpoint: Viewpoint | None = None,
+    colors: Image | None = None,
 ) -> Image:
-    """Every visible face of the occupied voxels, coloured by height or direction of motion.
+    """Every visible face of the occupied voxels; the vehicle stands in white at the origin.
 
-    The vehicle itself stands in white at the origin.
+    Args:
+        scene: what to draw.
+        height_px: of the picture.
+        width_px: of the picture.
+        viewpoint: None: from behind and above.
+        colors: (X, Y, Z, 3) of the voxels; None: by height, or by direction of motion.
     """
     viewpoint = viewpoint or Viewpoint()
     image = blank(height_px * _SUPERSAMPLING, width_px * _SUPERSAMPLING, BACKGROUND)
@@ -63,8 +72,10 @@ def draw_voxels(
     faces = _visible_faces(scene.occupied | ego, scene.grid, np.array(viewpoint.eye_m))
     quads_m = _quads_m(faces, scene.grid)
     pixels, depth_m = _project(quads_m, viewpoint, image.shape[:2])
-    colors = _shaded(faces, _voxel_colors(scene, ego), depth_m.mean(axis=1))
-    _paint(image, pixels, colors, _in_picture(pixels, depth_m, image.shape[:2]))
+    voxel_colors = _by_height_and_motion(scene) if colors is None else colors.copy()
+    voxel_colors[ego] = EGO
+    lit = _shaded(faces, voxel_colors, depth_m.mean(axis=1))
+    _paint(image, pixels, lit, _in_picture(pixels, depth_m, image.shape[:2]))
     scaled = cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_AREA)
     return np.asarray(scaled, dtype=np.uint8)
 
@@ -75,11 +86,10 @@ def _ego_voxels(grid: VoxelGrid) -> npt.NDArray[np.bool_]:
     return ((centers > lower) & (centers < upper)).all(axis=-1)
 
 
-def _voxel_colors(scene: VoxelScene, ego: npt.NDArray[np.bool_]) -> Image:
+def _by_height_and_motion(scene: VoxelScene) -> Image:
     levels = height_colors((np.arange(scene.grid.shape[2]) + 0.5) / scene.grid.shape[2])
     colors = np.broadcast_to(levels, (*scene.grid.shape, 3)).copy()  # (X, Y, Z, 3)
     colors[scene.moving] = direction_colors(scene.velocity_mps[scene.moving])
-    colors[ego] = EGO
     return colors
 
 

@@ -162,7 +162,7 @@ def _write_sensors(recorded, folder, images, lidar, digits):
             write_image(path, of_camera[number])
         path = folder / lidar / f"{number:0{digits}d}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_lidar(path, one.lidar_m)
+        write_lidar(path, one.lidar.points_m)
 
 
 def oxts_lines(recorded):

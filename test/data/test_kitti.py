@@ -57,7 +57,7 @@ def test_a_drive_comes_back(roots, recorded, kind):
     for number, (one, pose) in enumerate(zip(drive.sets, recorded.odom_T_base, strict=True)):
         np.testing.assert_allclose(one.odom_T_base, pose, atol=POSE_BOUNDS_M[kind])
         assert np.array_equal(read_image(one.images["cam2"].path), recorded.images[2][number])
-        assert np.array_equal(read_lidar(one.lidar.path), recorded.sets[number].lidar_m)
+        assert np.array_equal(read_lidar(one.lidar.path), recorded.sets[number].lidar.points_m)
         assert one.images["cam2"].stamp_ns == one.lidar.stamp_ns == one.stamp_ns
 
 

@@ -25,6 +25,7 @@ from occflow_ros.data.synthetic import (
     write,
     write_synthetic,
 )
+from occflow_ros.data.synthetic.lidar import LidarSweep
 from occflow_ros.data.synthetic.rig import kitti_rig
 from occflow_ros.data.synthetic.semantic_kitti import in_lidar_frame, in_line_of_sight, voxel_truth
 from occflow_ros.data.synthetic.street import Law
@@ -134,6 +135,7 @@ def test_points_fall_into_the_voxels_that_hold_them():
         ({"stamp_ns": START_NS + 7}, f"expected an image at .*7 ns, got one at {START_NS} ns"),
         ({"occupancy": truth()}, "expected a sweep and a lidar_mask"),
         ({"occupancy": replace(truth(), lower_m=(0.0, 0.0, 0.0))}, "expected a truth on"),
+        ({"point_labels": np.zeros(2, np.uint16)}, "one for each point, got 3 points and 2 labels"),
     ],
 )
 def test_sets_that_do_not_fit_are_refused(change, message, tmp_path):
@@ -214,7 +216,7 @@ def test_voxels_of_a_street(street):
 
 def test_what_the_lidar_hits_is_true_and_seen(street):
     world, rig, made, seen = street
-    hit = voxels_of(lidar_sweep(world, 0.0, rig))
+    hit = voxels_of(lidar_sweep(world, 0.0, rig).points_m)
     assert hit.sum() > 1000
     assert (hit & (made.semantics != FREE)).sum() > 0.97 * hit.sum()
     assert (hit & seen).sum() > 0.9 * hit.sum()  # voxels hide more than the things in them
@@ -253,6 +255,8 @@ def test_command_line_writes_semantic_kitti(tmp_path, capsys):
 def test_every_fifth_frame_has_voxels(tmp_path, monkeypatch):
     """What is rendered and true is made by hand, since a whole street takes seconds."""
     asked_s = []
+    class_id, moving = np.full(len(POINTS), CAR, np.uint8), np.arange(len(POINTS)) == 0
+    sweep = LidarSweep(POINTS, class_id, moving)
 
     def voxels(world, time_s, rig, view_times_s):
         asked_s.append((time_s, list(view_times_s)))
@@ -262,7 +266,7 @@ def test_every_fifth_frame_has_voxels(tmp_path, monkeypatch):
         for time_s in times_s:
             view = SimpleNamespace(image=torch.zeros(8, 16, 3, dtype=torch.uint8), time_s=time_s)
             pose, views = world.odom_T_base(time_s), {"cam2": view, "cam3": view}
-            yield SyntheticSet(time_s, pose, views, POINTS, ())
+            yield SyntheticSet(time_s, pose, views, sweep, ())
 
     monkeypatch.setattr(write, "voxel_truth", voxels)
     monkeypatch.setattr(write, "frames", sets)
@@ -270,6 +274,8 @@ def test_every_fifth_frame_has_voxels(tmp_path, monkeypatch):
     write_synthetic(tmp_path / "scene", "semantickitti", options)
     assert list(voxel_files(tmp_path / "scene", "08")) == [0, 5]
     assert asked_s == [(0.0, [0.0, 0.5]), (0.5, [0.0, 0.5])]
+    for one in read_kitti_odometry(tmp_path / "scene").sets:  # all frames have labels of points
+        assert np.fromfile(one.point_labels, "<u4").tolist() == [252, 10, 10]
 
 
 def test_what_the_sweep_hits_is_valid(tmp_path):

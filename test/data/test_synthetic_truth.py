@@ -6,7 +6,7 @@ import pytest
 import torch
 from synthetic_scenes import box, camera, solid, straight_world
 
-from occflow_ros.data.classes import FREE, NAMES
+from occflow_ros.data.classes import FREE, MOVABLE, NAMES
 from occflow_ros.data.synthetic import (
     lidar_sweep,
     make_world,
@@ -95,7 +95,7 @@ def test_range_of_a_wall_in_every_beam():
     # A wall across the street, 12 m ahead of the LiDAR, which looks along −y of the base.
     world = straight_world((box(1.0, 300.0, 60.0), Law(12.5 + 0.94, 0.0)))
     rig = nuscenes_rig(8, 16)
-    points = lidar_sweep(world, 0.0, rig)
+    points = lidar_sweep(world, 0.0, rig).points_m
     base = points @ rig.base_T_lidar[:3, :3].T + rig.base_T_lidar[:3, 3]
     on_wall = (base[:, 0] > 12.9) & (base[:, 2] > 0.2)
     assert on_wall.sum() > 1000
@@ -108,11 +108,30 @@ def test_range_of_a_wall_in_every_beam():
 def test_lidar_points_lie_in_occupied_voxels():
     world, rig = make_world(6, 5.0), nuscenes_rig(24, 40)
     truth = occupancy_truth(world, 2.0, GRID, [])
-    points = se3.transform_points(rig.base_T_lidar, lidar_sweep(world, 2.0, rig).astype(float))
+    sweep = lidar_sweep(world, 2.0, rig)
+    points = se3.transform_points(rig.base_T_lidar, sweep.points_m.astype(float))
     index, inside = GRID.index_of(torch.from_numpy(points))
     classes = truth.semantics[tuple(index[inside].T.numpy())]
     assert inside.sum() > 5000
     assert (classes != FREE).mean() > 0.99
+    assert (classes == sweep.class_id[inside.numpy()]).mean() > 0.9
+    assert set(np.unique(sweep.class_id[sweep.moving])) <= set(MOVABLE)
+
+
+def test_classes_of_lidar_points():
+    """A car ahead of the ego drives, one behind it stands, and the street is empty."""
+    model = box(4.0, 2.0, 1.6)
+    world = straight_world((model, Law(10.0, 0.0, 5.0)), (model, Law(-12.0, 0.0)))
+    rig = nuscenes_rig(8, 16)
+    sweep = lidar_sweep(world, 0.0, rig)
+    x, y, z = se3.transform_points(rig.base_T_lidar, sweep.points_m.astype(float)).T
+    moving, standing = (np.abs(x - center) < 2.001 for center in (10.0, -12.0))
+    on_car = (moving | standing) & (np.abs(y) < 1.001) & (z > 0.001)
+    assert (on_car & moving).sum() > 100 and (on_car & standing).sum() > 100
+    np.testing.assert_array_equal((sweep.class_id == CAR) & (x > -50.0), on_car)
+    np.testing.assert_array_equal(sweep.moving, on_car & moving)
+    road = ~on_car & (np.abs(y) < 3.0) & (x > -50.0)
+    assert (sweep.class_id[road] == DRIVEABLE).all()
 
 
 def test_occupancy_and_velocity_of_a_moving_box():

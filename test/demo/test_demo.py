@@ -10,11 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import tiny_mono
 import tiny_network
 
 from occflow_ros import cli, config
 from occflow_ros.demo import run as demo_run
 from occflow_ros.demo.bag import read_bag
+from occflow_ros.engine import checkpoint
+from occflow_ros.mono_config import MonoConfig
 
 needs_ros = pytest.mark.skipif(
     not demo_run.has_ros(), reason="rclpy or the built messages are not on the path"
@@ -47,8 +50,11 @@ def processes_that_mention(path):
 @needs_ros
 def test_every_sent_set_is_in_the_report(drive, tmp_path):
     out = tmp_path / "out"
+    semantics = tmp_path / "semantics.safetensors"
+    mono = MonoConfig(model=tiny_mono.tiny_mono_config())
+    checkpoint.save(semantics, tiny_mono.tiny_mono(), mono)
     done = subprocess.run(
-        command(tmp_path, "--frames", "3"),
+        command(tmp_path, "--frames", "3", "--semantics-weights", str(semantics)),
         capture_output=True,
         text=True,
         timeout=240,
@@ -60,7 +66,12 @@ def test_every_sent_set_is_in_the_report(drive, tmp_path):
     assert summary["processed"] >= 1
     assert summary["accuracy"] is None  # the truth is in another box, and there is no LiDAR
     assert len(list((out / "pictures").iterdir())) == summary["processed"]
-    assert len(read_bag(out / "bag").predictions) == summary["processed"]
+    predictions = read_bag(out / "bag").predictions
+    assert len(predictions) == summary["processed"]
+    assert {scene.class_names for scene in predictions.values()} == {tiny_mono.NAMES}
+    assert summary["semantics"] == str(semantics)
+    stages = {latency["stage"] for latency in summary["latencies"]}
+    assert {"depth", "semantics"} <= stages
     assert (out / "report.html").stat().st_size > 100_000
     assert (out / "viewer.html").exists()
     assert "untrained" in done.stdout
@@ -114,6 +125,14 @@ def test_an_occupied_folder_asks_for_overwrite(monkeypatch, capsys, tmp_path):
     [
         (("--source", "/nowhere"), "/nowhere"),
         (("--source", "DRIVE", "--weights", "/nowhere/w.safetensors"), "/nowhere/w.safetensors"),
+        (
+            ("--source", "DRIVE", "--semantics-weights", "/nowhere/s.safetensors"),
+            "/nowhere/s.safetensors",
+        ),
+        (
+            ("--source", "DRIVE", "--preset", "kitti", "--semantics", "mono"),
+            "semantics_weights: expected a checkpoint",
+        ),
         (("--source", "DRIVE", "--frames", "0"), "--frames"),
     ],
 )

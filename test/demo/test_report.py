@@ -27,6 +27,7 @@ def summarise(run, **changes):
         "source": "/data/<drive>",
         "licence": "",
         "weights": None,
+        "semantics": None,
         "device": "cpu",
         "rate": 1.0,
         "sent": len(outcomes),

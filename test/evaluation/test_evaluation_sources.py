@@ -135,8 +135,8 @@ def test_files_of_semantic_kitti_are_standing_voxels_with_its_classes(written, t
     source = LabelSource(folder)
     (_, first), (_, second) = source.predictions(Subject(data, drive, range(2)), range(2))
     classes = read_prediction(folder / "sequences" / "08" / "predictions" / "000000.label")
-    np.testing.assert_array_equal(first.classes_in(KITTI_NAMES), classes)
+    np.testing.assert_array_equal(first.classes_in(KITTI_NAMES, EMPTY), classes)
     np.testing.assert_array_equal(first.scene.occupied, classes != EMPTY)
-    assert first.classes_in(NAMES) is None
+    assert first.classes_in(NAMES, FREE) is None
     assert not first.scene.velocity_mps.any()
     assert second is None

@@ -3,15 +3,14 @@
 import math
 
 import numpy as np
-import pytest
 import torch
 
-from occflow_ros.data.classes import NAMES
+from occflow_ros.data.classes import FREE, NAMES
 from occflow_ros.data.scene import VoxelScene
 from occflow_ros.engine.prediction import Prediction, scene_of
 from occflow_ros.engine.view import FAR_M, NEAR_M, rendered_view, voxel_view
 from occflow_ros.rendering.rays import Rays, camera_rays
-from occflow_ros.structures import OccupancyFlow, VoxelGrid
+from occflow_ros.structures import UNKNOWN_CLASS_ID, OccupancyFlow, VoxelGrid
 
 GRID = VoxelGrid((-8.0, -8.0, -1.0), (8.0, 8.0, 3.0), (32, 32, 8))  # voxels of 0.5 m
 WALL_M, VELOCITY_MPS, INTERVAL_S = 6.0, (3.0, -1.0), 0.5
@@ -64,15 +63,18 @@ def test_velocity_is_zero_in_voxels_that_are_free():
 
 
 def test_classes_are_those_of_their_names():
-    scene = VoxelScene(GRID, np.zeros(GRID.shape, bool), np.zeros((*GRID.shape, 2), np.float32))
-    classes = np.zeros(GRID.shape, np.uint8)
-    prediction = Prediction.of_voxels(scene, np.eye(4), classes, NAMES)
-    assert prediction.classes_in(NAMES) is classes
-    assert prediction.classes_in(NAMES[1:]) is None
-    assert Prediction.of_voxels(scene, np.eye(4)).classes_in(NAMES) is None
-    with pytest.raises(ValueError, match=r"classes: expected \(32, 32, 8\), got \(2, 2, 2\)"):
-        Prediction.of_voxels(scene, np.eye(4), classes[:2, :2, :2], NAMES)
-    for unnamed in ((classes, ()), (None, NAMES)):
-        with pytest.raises(ValueError, match="class_names: expected them beside classes"):
-            Prediction.of_voxels(scene, np.eye(4), *unnamed)
+    """Nothing is where nothing is occupied, and where nobody knows by what."""
+    occupied = np.zeros(GRID.shape, bool)
+    occupied[:3] = True
+    class_id = np.full(GRID.shape, 1, np.uint8)
+    class_id[1], class_id[2] = 0, UNKNOWN_CLASS_ID
+    standing = np.zeros((*GRID.shape, 2), np.float32)
+    scene = VoxelScene(GRID, occupied, standing, class_id, ("truck", "car"))
+    prediction = Prediction.of_voxels(scene, np.eye(4))
+    found = prediction.classes_in(NAMES, FREE)
+    expected = [NAMES.index("car"), NAMES.index("truck"), FREE, FREE]
+    assert [np.unique(found[x]).tolist() for x in range(4)] == [[number] for number in expected]
+    assert prediction.classes_in(("car", "free"), 1) is None
+    unnamed = Prediction.of_voxels(VoxelScene(GRID, occupied, standing), np.eye(4))
+    assert unnamed.classes_in(NAMES, FREE) is None
     assert math.isfinite(prediction.view(rays_of((0.0, 0.0, 1.0))).range_m.item())

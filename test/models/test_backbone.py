@@ -67,6 +67,7 @@ def test_the_last_pixel_of_an_odd_image_is_seen_by_every_map(family):
         ("convnext_tiny", 28_589_128, 768 * 1000 + 1000 + 2 * 768),
         ("convnext_small", 50_223_688, 768 * 1000 + 1000 + 2 * 768),
         ("convnext_base", 88_591_464, 1024 * 1000 + 1000 + 2 * 1024),
+        ("convnext_xlarge", 350_196_968, 2048 * 1000 + 1000 + 2 * 2048),
         ("resnet50", 25_557_032, 2048 * 1000 + 1000),
     ],
 )

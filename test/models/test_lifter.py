@@ -103,7 +103,7 @@ def test_a_query_gets_the_mean_of_the_cameras_that_see_it():
     view = see(points_m, *(value[None] for value in cameras), HW_PX)
     assert view.hits.tolist() == [[2, 1, 0]]
 
-    attention = ImageCrossAttention(channels=4, heads=2, levels=2, points=2)
+    attention = ImageCrossAttention(channels=4, heads=2, levels=2, radii_cells=[0.5, 0.5])
     torch.nn.init.eye_(attention.output.weight)
     torch.nn.init.constant_(attention.output.bias, 0.5)
     says = torch.tensor([1.0, 5.0]).view(2, 1, 1, 1, 1)  # the same everywhere in a camera's maps

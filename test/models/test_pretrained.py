@@ -21,7 +21,8 @@ from occflow_ros.engine import checkpoint
 from occflow_ros.errors import DataError
 from occflow_ros.models.backbone import Backbone
 from occflow_ros.models.build import build_network
-from occflow_ros.models.pretrained import load_imagenet_weights
+from occflow_ros.models.pretrained import NAMINGS as NAMINGS_OF
+from occflow_ros.models.pretrained import _rename, load_imagenet_weights
 
 DEPTHS, WIDTHS = (1, 2, 1, 1), (8, 8, 16, 16)
 IMAGES = torch.randn(2, 3, 64, 96, generator=torch.Generator().manual_seed(1))
@@ -175,6 +176,29 @@ def test_each_naming_gives_the_maps_of_the_network(tmp_path, naming):
     family, state = state_as(naming)
     save_file(state, tmp_path / "a.safetensors")
     assert_loads(family, tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("name", ["convnext_tiny", "convnext_base", "convnext_xlarge", "resnet50"])
+def test_public_weights_of_each_size_fit_by_name_and_shape(name):
+    """Those of transformers, on the meta device; other namings are the same but for the names."""
+    settings = BackboneConfig(name=name)
+    depths, widths = (list(numbers) for numbers in settings.size)
+    with torch.device("meta"):
+        if settings.family == "convnext":
+            sizes = ConvNextConfig(depths=depths, hidden_sizes=widths)
+            network = ConvNextForImageClassification(sizes).convnext
+        else:
+            sizes = ResNetConfig(depths=depths, hidden_sizes=widths)
+            network = ResNetForImageClassification(sizes).resnet
+        own = Backbone(settings.family, *settings.size, 0, False).state_dict()
+    theirs = network.state_dict()
+    for name in ("layernorm.weight", "layernorm.bias"):  # before the classifier
+        theirs.pop(name, None)
+    for one, value in own.items():
+        if not one.startswith("norms."):
+            their = _rename(one, NAMINGS_OF[settings.family]["transformers"])
+            assert theirs.pop(their).shape == value.shape
+    assert not theirs
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Messages from arrays equal, once decoded, those built object by object; hand-computed values."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,11 +14,22 @@ from sensor_msgs.msg import PointCloud2
 from sensor_msgs_py import point_cloud2
 
 from occflow_ros.ros import bench_messages, conversions
+from occflow_ros.structures import UNKNOWN_CLASS_ID
 
 
 @pytest.fixture
 def voxels():
     return conversions.voxel_arrays(bench_messages.random_prediction(300), "base_link")
+
+
+@pytest.fixture
+def named():
+    """The same with a class for each voxel, some of them unknown."""
+    plain = bench_messages.random_prediction(300)
+    generator = torch.Generator().manual_seed(1)
+    class_id = torch.randint(0, 4, plain.grid.shape, dtype=torch.uint8, generator=generator)
+    class_id[class_id == 3] = UNKNOWN_CLASS_ID
+    return replace(plain, class_id=class_id, class_names=("car", "road", "empty"))
 
 
 def test_points_equal_the_ordinary_message(voxels):
@@ -38,6 +51,19 @@ def test_occupancy_flow_equals_the_ordinary_message(voxels):
     assert (np.diff(np.array(message.index, np.int64)) > 0).all()
     for field in ("probability", "velocity_x", "velocity_y"):
         np.testing.assert_allclose(getattr(message, field), getattr(ordinary, field), atol=1)
+
+
+def test_every_voxel_keeps_its_class_on_the_wire(named):
+    voxels = conversions.voxel_arrays(named, "base_link")
+    expected = named.class_id[named.occupied].tolist()
+    assert set(expected) == {0, 1, 2, UNKNOWN_CLASS_ID}
+    message = through_the_wire(conversions.occupancy_flow_message(voxels))
+    assert message == through_the_wire(bench_messages.occupancy_flow_by_object(voxels))
+    assert message.class_id.tolist() == expected
+    points = point_cloud2.read_points(through_the_wire(conversions.points_message(voxels)))
+    ordinary = point_cloud2.read_points(bench_messages.points_by_object(voxels))
+    np.testing.assert_array_equal(points, ordinary)
+    assert points["class"].tolist() == expected
 
 
 def test_occupancy_flow_of_one_voxel_by_hand():

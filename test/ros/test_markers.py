@@ -10,12 +10,14 @@ from occflow_ros.msg import OccupancyFlow as OccupancyFlowMessage
 from rclpy.serialization import deserialize_message
 from visualization_msgs.msg import Marker, MarkerArray
 
+from occflow_ros.mono_config import MONO_PRESETS
 from occflow_ros.node_config import DisplayConfig
 from occflow_ros.ros import bench_messages, conversions, voxel_colors
 from occflow_ros.ros.markers import VoxelMarkers, evenly
-from occflow_ros.structures import VoxelGrid
-from occflow_ros.viz.palette import CLASS_COLORS, UNKNOWN_CLASS, direction_colors
+from occflow_ros.structures import UNKNOWN_CLASS_ID, VoxelGrid
+from occflow_ros.viz.palette import CLASS_COLORS, UNKNOWN_CLASS, class_colors, direction_colors
 
+NANO_PRESETS = [preset for name, preset in MONO_PRESETS.items() if "nano" in name]
 PLANE = VoxelGrid((0.0, 0.0, 0.0), (80.0, 80.0, 6.4), (80, 80, 16))
 PLANE_CELLS = [(x, y, 5) for x in range(80) for y in range(80)]
 
@@ -84,9 +86,10 @@ def test_both_markers_carry_stamp_frame_and_lifetime():
         assert (listed.lifetime.sec, listed.lifetime.nanosec) == (1, 500_000_000)
 
 
-def cube_colors(voxels, mode):
+def cube_colors(voxels, mode, class_names=()):
     """Red, green, blue of the cubes, 0 to 255, in the order of the voxels."""
-    cubes = decoded(markers_for(voxels, color=mode).occupancy(voxels)).markers[1]
+    built = VoxelMarkers(voxels.grid, DisplayConfig(color=mode), class_names)
+    cubes = decoded(built.occupancy(voxels)).markers[1]
     assert all(color.a == 1.0 for color in cubes.colors)
     return [tuple(round(255 * getattr(color, c)) for c in "rgb") for color in cubes.colors]
 
@@ -102,24 +105,25 @@ def test_probability_runs_from_violet_to_yellow_whatever_the_height():
 
 
 def test_classes_have_their_colors_and_the_unknown_is_gray():
-    kind = OccupancyFlowMessage
-    cells = [(0, 0, 0), (1, 0, 0), (2, 0, 0)]
-    class_id = [kind.CLASS_CAR, kind.CLASS_UNKNOWN, kind.CLASS_VEGETATION]
-    expected = [CLASS_COLORS["car"], UNKNOWN_CLASS, CLASS_COLORS["vegetation"]]
-    assert cube_colors(voxels_at(cells, class_id=class_id), "class") == expected
-    assert cube_colors(voxels_at(cells), "class") == [UNKNOWN_CLASS] * 3
+    cells = [(0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0)]
+    names = ("vegetation", "lava", "car")
+    class_id = [2, UNKNOWN_CLASS_ID, 0, 1]
+    *known, foreign = cube_colors(voxels_at(cells, class_id=class_id), "class", names)
+    assert known == [CLASS_COLORS["car"], UNKNOWN_CLASS, CLASS_COLORS["vegetation"]]
+    assert foreign == tuple(class_colors(names)[1])
+    assert cube_colors(voxels_at(cells), "class", names) == [UNKNOWN_CLASS] * 4
 
 
-def test_the_colors_name_every_class_of_the_message():
+def test_the_message_numbers_classes_as_the_network_does_that_comes_with_the_package():
     numbers = {
         name.removeprefix("CLASS_").lower(): getattr(OccupancyFlowMessage, name)
         for name in dir(type(OccupancyFlowMessage))
         if name.startswith("CLASS_") and name != "CLASS_UNKNOWN"
     }
-    assert CLASS_COLORS.keys() == numbers.keys()
-    table = voxel_colors.voxel_colors("class", GRID).table
-    for name, number in numbers.items():
-        assert tuple(np.rint(table[number, :3] * 255).astype(int)) == CLASS_COLORS[name]
+    (mono, *others) = (preset.model.classes for preset in NANO_PRESETS)
+    assert all(other == mono for other in others)
+    assert numbers == {name: number for number, name in enumerate(mono.names) if name != mono.empty}
+    assert OccupancyFlowMessage.CLASS_UNKNOWN == UNKNOWN_CLASS_ID
 
 
 def test_speed_runs_from_gray_to_red_at_15_mps_in_any_direction():

@@ -83,7 +83,7 @@ class StreetSample:
 
     def _lidar(self, time_s):
         base_T_lidar = self._rig.base_T_lidar
-        points_m = lidar_sweep(self._world, time_s, self._rig).astype(np.float64)
+        points_m = lidar_sweep(self._world, time_s, self._rig).points_m.astype(np.float64)
         return LidarReturns(
             torch.from_numpy(base_T_lidar[:3, 3]).float(),
             torch.from_numpy(se3.transform_points(base_T_lidar, points_m)).float(),

@@ -15,11 +15,12 @@ from occflow_ros.errors import ConfigError, DataError
 from occflow_ros.evaluation.subject import open_subjects
 from occflow_ros.table import as_markdown, as_text
 from occflow_ros.training import ablation
-from occflow_ros.training.ablation import ABLATIONS, Budget, Study, run_study, table_of, variants_of
+from occflow_ros.training.ablation import ABLATIONS, COLUMNS, Budget, OccFlowStudy
 from occflow_ros.training.processes import Process
+from occflow_ros.training.study import Ablation, Runner, run_study, table_of, variants_of
 
 ALL = tuple(ABLATIONS.values())
-ONE_ROW = ablation.Ablation("One row", {"full": ablation.FULL})
+ONE_ROW = Ablation("One row", {"full": ablation.FULL}, COLUMNS)
 NANO = config_module.preset("nano")
 FEW_RAYS = (
     "train.rendering.camera_grid_hw=[4, 8]",
@@ -56,28 +57,24 @@ def make_study(written, tmp_path):
     one = written("nuscenes")
     held_out = tuple(open_subjects(one.folder, Selection(), range(100)))
 
-    def make(monitor, **changes):
+    def make(monitor, fingerprint="a drive", **changes):
         values = {
             "config": override(one.config, FEW_RAYS),
             "budget": Budget(steps=2, static_share=0.5, seeds=1),
             "drives": [one.training_drive()],
-            "fingerprint": "a drive",
             "held_out": held_out,
             "every": 2,
             "out": tmp_path / "runs",
-            "workers": 0,
-            "save_every": 100,
-            "process": Process(0, 1, torch.device("cpu")),
-            "monitor": monitor,
+            "runner": Runner(fingerprint, 0, 100, Process(0, 1, torch.device("cpu")), monitor),
         }
-        return Study(**values | changes)
+        return OccFlowStudy(**values | changes)
 
     return make
 
 
 def found_by(study, *ablations):
     *_, (seeds, found) = run_study(study, ablations)
-    assert seeds == study.budget.seeds
+    assert seeds == study.seeds
     return found
 
 
@@ -168,7 +165,7 @@ def test_a_run_of_another_budget_or_data_is_not_taken(make_study):
 
 
 def test_an_interrupted_run_goes_on_where_it_was(make_study, tmp_path):
-    only = ablation.Ablation("One row", {"neither": ablation.ONE_STAGE})
+    only = Ablation("One row", {"neither": ablation.ONE_STAGE}, COLUMNS)
     with pytest.raises(DataError, match="the disk was pulled"):
         found_by(make_study(Silent(break_after=1)), only)
     monitor = Silent()
@@ -199,7 +196,7 @@ def test_drives_without_exact_flow_are_refused(make_study):
 
 def test_cells_are_mean_and_deviation_over_seeds(make_study):
     study = make_study(Silent())
-    seeds = [dict.fromkeys(ablation.COLUMNS, value) for value in (1.0, 2.0, 3.0)]
+    seeds = [dict.fromkeys(COLUMNS, value) for value in (1.0, 2.0, 3.0)]
     seeds[1] = seeds[1] | {"epe_fg_px": math.nan}
     found = {variant.name: seeds for variant in variants_of(ALL)}
     table = table_of(ABLATIONS["temporal"], found, study, seeds=3)

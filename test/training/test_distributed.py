@@ -116,9 +116,9 @@ def test_two_processes_learn_the_same_as_one(together, tmp_path, name, samples_p
     out, said = together
     recorder = Recorder()
     trainer = trainer_in(tmp_path, of_samples(samples_per_step))
-    before = vector(trainer.model.network.state_dict())
+    before = vector(trainer.learner.network.state_dict())
     trainer.run(recorder)
-    expected = trainer.model.network.state_dict()
+    expected = trainer.learner.network.state_dict()
     got = load_file(out / name / WEIGHTS)
     assert got.keys() == expected.keys()
     way = (vector(expected) - before).norm()

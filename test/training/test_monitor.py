@@ -21,15 +21,15 @@ from occflow_ros.engine import checkpoint
 from occflow_ros.errors import DataError, OutputError
 from occflow_ros.evaluation.subject import open_subjects
 from occflow_ros.models.build import build_network
-from occflow_ros.training.held_out import early, stream_of
+from occflow_ros.training.held_out import HeldOut, early, stream_of
 from occflow_ros.training.monitor import (
     LOG,
     PICTURES,
     VALIDATION,
     ProgressMonitor,
-    Validation,
     keep_log,
 )
+from occflow_ros.training.occflow_learner import OccFlowLearner
 from occflow_ros.training.processes import Process
 from occflow_ros.training.trainer import WEIGHTS, Trainer, TrainerOptions
 
@@ -60,7 +60,7 @@ def trainer_in(out, config, sample, rank=0, resume=False, validate_every=2):
     """Of a run with one sample."""
     out.mkdir(exist_ok=True)
     return Trainer(
-        network=as_trained(build_network(config.model)),
+        learner=OccFlowLearner(as_trained(build_network(config.model)), config),
         dataset=Samples([sample]),
         config=config,
         options=TrainerOptions(out, 0, save_every=2, validate_every=validate_every, resume=resume),
@@ -68,10 +68,16 @@ def trainer_in(out, config, sample, rank=0, resume=False, validate_every=2):
     )
 
 
-def train(out, config, sample, monitor, **options):
-    """A run; returns its trainer."""
+def monitor_of(trainer, drives, every, sample, kind=ProgressMonitor):
+    """A monitor that compares with these drives."""
+    validation = HeldOut(trainer.learner, trainer.config, drives, every, sample)
+    return kind(trainer.options.out, validation)
+
+
+def train(out, config, sample, **options):
+    """A run that is not validated; returns its trainer."""
     trainer = trainer_in(out, config, sample, **options)
-    trainer.run(monitor)
+    trainer.run(ProgressMonitor(out))
     return trainer
 
 
@@ -79,9 +85,9 @@ def train(out, config, sample, monitor, **options):
 def run(tmp_path_factory, recording, held_out, sample):
     """A validated run: its folder, its trainer and what it printed."""
     out = tmp_path_factory.mktemp("run")
-    monitor = ProgressMonitor(out, Validation(held_out, 1, sample))
+    trainer = trainer_in(out, config_of(recording), sample)
     with redirect_stdout(StringIO()) as console:
-        trainer = train(out, config_of(recording), sample, monitor)
+        trainer.run(monitor_of(trainer, held_out, 1, sample))
     return out, trainer, console.getvalue()
 
 
@@ -132,10 +138,10 @@ def test_tensorboard_has_scalars_and_pictures(run):
 
 def test_validation_leaves_training_as_it_is(tmp_path, run, recording, sample):
     _, validated, _ = run
-    plain = train(tmp_path / "plain", config_of(recording), sample, ProgressMonitor(tmp_path))
-    got, expected = (one.model.state_dict() for one in (validated, plain))
+    plain = train(tmp_path, config_of(recording), sample)
+    got, expected = (one.learner.state_dict() for one in (validated, plain))
     assert all(torch.equal(got[name], expected[name]) for name in expected)
-    assert all(module.training for module in validated.model.modules())
+    assert all(module.training for module in validated.learner.modules())
 
 
 class Mortal(ProgressMonitor):
@@ -152,15 +158,18 @@ class Mortal(ProgressMonitor):
 
 
 def test_a_run_that_goes_on_drops_what_came_after(tmp_path, recording, held_out, sample):
-    validation = Validation(held_out[:1], 2, sample)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, config_of(recording), sample, Mortal(tmp_path, validation))
+    def run(**options):
+        trainer = trainer_in(tmp_path, config_of(recording), sample, **options)
+        monitor = monitor_of(trainer, held_out[:1], 2, sample, Mortal)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.run(monitor)
+        return monitor
+
+    run()
     last, kept = tmp_path / PICTURES / f"step-{STEPS:06d}.jpg", entries(tmp_path / VALIDATION)
     last_picture = last.read_bytes()
     (tmp_path / LOG).write_text('{"step": 1}\n{"step": 4}\n{"step": 5}\n')
-    monitor = Mortal(tmp_path, validation)
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path, config_of(recording), sample, monitor, resume=True)
+    monitor = run(resume=True)
     assert [entry["step"] for entry in entries(tmp_path / LOG)] == [1, 4]
     assert entries(tmp_path / VALIDATION) == kept
     assert monitor.began_with == kept[-2]
@@ -171,21 +180,21 @@ def test_a_new_run_drops_all_of_an_old_one(tmp_path, recording, sample):
     (tmp_path / PICTURES).mkdir()
     (tmp_path / PICTURES / "step-000004.jpg").touch()
     (tmp_path / VALIDATION).write_text('{"step": 4, "ray_iou": 0.5}\n')
-    trainer = train(tmp_path, config_of(recording, 1), sample, ProgressMonitor(tmp_path))
+    trainer = train(tmp_path, config_of(recording, 1), sample)
     assert (tmp_path / VALIDATION).read_text() == ""
     assert list((tmp_path / PICTURES).iterdir()) == []
     assert trainer.metrics == {}
 
 
 def test_without_an_interval_there_is_validation_at_the_end(tmp_path, recording, held_out, sample):
-    monitor = ProgressMonitor(tmp_path, Validation(held_out, 2, sample))
-    train(tmp_path, config_of(recording, 2), sample, monitor, validate_every=0)
+    trainer = trainer_in(tmp_path, config_of(recording, 2), sample, validate_every=0)
+    trainer.run(monitor_of(trainer, held_out, 2, sample))
     assert [entry["step"] for entry in entries(tmp_path / VALIDATION)] == [2]
 
 
 def test_only_the_process_that_writes_validates(tmp_path, recording, held_out, sample):
-    monitor = ProgressMonitor(tmp_path, Validation(held_out, 1, sample))
     trainer = trainer_in(tmp_path, config_of(recording, 1), sample, rank=1)
+    monitor = monitor_of(trainer, held_out, 1, sample)
     monitor.on_start(trainer)
     monitor.on_step(trainer, None)
     assert list(tmp_path.iterdir()) == []
@@ -201,9 +210,9 @@ def test_a_broken_validation_shows_before_the_first_step(tmp_path, recording, he
     sets = list(one.drive.sets)
     sets[one.middle] = replace(sets[one.middle], images=images)
     broken = replace(one, drive=replace(one.drive, sets=tuple(sets)))
-    monitor = ProgressMonitor(tmp_path, Validation((broken,), 1, sample))
+    trainer = trainer_in(tmp_path, config_of(recording), sample)
     with pytest.raises(DataError, match="gone.jpg"):
-        train(tmp_path, config_of(recording), sample, monitor)
+        trainer.run(monitor_of(trainer, (broken,), 1, sample))
     assert not (tmp_path / WEIGHTS).exists()
 
 
@@ -264,8 +273,8 @@ def test_a_log_that_is_not_there_is_not_made(tmp_path):
 
 
 def test_a_full_disk_is_reported(tmp_path, recording, held_out, sample):
-    monitor = ProgressMonitor(tmp_path, Validation(held_out, 2, sample))
     trainer = trainer_in(tmp_path, config_of(recording, 1), sample)
+    monitor = monitor_of(trainer, held_out, 2, sample)
     monitor.on_start(trainer)
     (tmp_path / VALIDATION).mkdir()
     with pytest.raises(OutputError, match=f"{VALIDATION}: cannot be written"):

@@ -18,8 +18,8 @@ from tiny_samples import (
 
 from occflow_ros.models.build import build_network
 from occflow_ros.models.heads import Prediction
-from occflow_ros.training.model import TrainingModel
 from occflow_ros.training.objective import Objective
+from occflow_ros.training.occflow_learner import JOINT, STATIC, OccFlowLearner
 from occflow_ros.training_config import LossesConfig
 
 GRID = tiny_config().model.grid.voxels
@@ -79,12 +79,12 @@ def test_the_static_stage_has_no_flow_losses():
 @pytest.mark.parametrize("joint", [False, True])
 def test_the_flow_head_learns_in_the_joint_stage_only(joint):
     config = tiny_run()
-    model = TrainingModel(as_trained(build_network(config.model)), config)
-    model.begin_stage(joint)
-    model(plane_sample(), 0.0, torch.Generator().manual_seed(0)).value.backward()
-    learned = [parameter.grad is not None for parameter in model.network.heads.flow.parameters()]
+    learner = OccFlowLearner(as_trained(build_network(config.model)), config)
+    learner.begin_stage(JOINT if joint else STATIC)
+    learner(plane_sample(), 0, torch.Generator().manual_seed(0)).value.backward()
+    learned = [parameter.grad is not None for parameter in learner.network.heads.flow.parameters()]
     assert learned == [joint] * len(learned)
-    assert all(parameter.grad is not None for parameter in model.network.heads.sdf.parameters())
+    assert all(parameter.grad is not None for parameter in learner.network.heads.sdf.parameters())
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -92,12 +92,12 @@ def test_every_part_of_the_network_learns(precision):
     # oneDNN's gradient of a bfloat16 3D convolution is noise where the volume has but 2×2×1 voxels
     larger = tiny_config(shape=(32, 24, 8)).model
     config = tiny_run(precision=precision).model_copy(update={"model": larger})
-    model = TrainingModel(as_trained(build_network(config.model)), config)
-    model.begin_stage(joint=True)
-    model(plane_sample(), 0.0, torch.Generator().manual_seed(0)).value.backward()
-    still = [name for name, value in model.network.named_parameters() if value.grad is None]
+    learner = OccFlowLearner(as_trained(build_network(config.model)), config)
+    learner.begin_stage(JOINT)
+    learner(plane_sample(), 0, torch.Generator().manual_seed(0)).value.backward()
+    still = [name for name, value in learner.network.named_parameters() if value.grad is None]
     assert still == []
-    assert all(value.grad.isfinite().all() for value in model.network.parameters())
+    assert all(value.grad.isfinite().all() for value in learner.network.parameters())
 
 
 # The surface is 0.3 m too high, so that geometry has something to learn. Static optical flow is

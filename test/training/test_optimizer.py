@@ -34,7 +34,7 @@ def settings_of(optimizer):
 def test_each_parameter_has_the_rate_of_its_module_and_only_matrices_decay():
     network = build_network(tiny_config().model)
     sharpness = nn.Parameter(torch.tensor(0.1))
-    optimizer = build_optimizer(network, sharpness, CONFIG, FACTORS)
+    optimizer = build_optimizer(network, [sharpness], CONFIG, FACTORS)
     set_rate(optimizer, 0.5)
     got = settings_of(optimizer)
     for name, parameter in network.named_parameters():
@@ -48,7 +48,7 @@ def test_what_is_not_learned_is_left_out():
     network = build_network(tiny_config().model)
     network.heads.flow.requires_grad_(False)
     sharpness = nn.Parameter(torch.tensor(0.1), requires_grad=False)
-    got = settings_of(build_optimizer(network, sharpness, CONFIG, FACTORS))
+    got = settings_of(build_optimizer(network, [sharpness], CONFIG, FACTORS))
     assert sharpness not in got
     assert not any(parameter in got for parameter in network.heads.flow.parameters())
     assert all(parameter in got for parameter in network.heads.sdf.parameters())
@@ -56,7 +56,7 @@ def test_what_is_not_learned_is_left_out():
 
 def test_a_vector_without_gradient_stays_where_decay_shrinks_a_matrix():
     network = build_network(tiny_config().model)
-    optimizer = build_optimizer(network, nn.Parameter(torch.tensor(0.1)), CONFIG, FACTORS)
+    optimizer = build_optimizer(network, [], CONFIG, FACTORS)
     set_rate(optimizer, 1.0)
     layer = network.heads.sdf[0]
     before = [layer.weight.detach().clone(), layer.bias.detach().clone()]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from street_sample import StreetSample
-from test_trainer import ALONE, Recorder
+from test_trainer import ALONE, Recorder, sharpness_of
 from tiny_network import tiny_config
 from tiny_samples import Samples, tiny_train
 
@@ -14,6 +14,7 @@ from occflow_ros.engine.prediction import Prediction
 from occflow_ros.engine.rendered_depth import DepthAccuracy, DepthTruth, depth_accuracy
 from occflow_ros.models.build import build_network
 from occflow_ros.structures import OccupancyFlow
+from occflow_ros.training.occflow_learner import OccFlowLearner
 from occflow_ros.training.trainer import Trainer, TrainerOptions
 from occflow_ros.training_config import FactorsConfig, LossesConfig, LossTermConfig, StageConfig
 
@@ -61,8 +62,8 @@ def street():
 def depth_of(trainer, street):
     """Of the pixels whose surface lies in the grid."""
     with torch.no_grad():
-        past = trainer.model.past(street.sample.clip)
-        prediction = trainer.model.predict(street.sample.current, past)
+        past = trainer.learner.past(street.sample.clip)
+        prediction = trainer.learner.predict(street.sample.current, past)
     model = trainer.config.model
     flow = OccupancyFlow(
         stamp_ns=0,
@@ -73,7 +74,7 @@ def depth_of(trainer, street):
         sharpness_per_m=model.sharpness_per_m,
         level_m=model.level_m,
     )
-    of_fields = Prediction.of_fields(flow, street.odom_T_base, trainer.sharpness_per_m)
+    of_fields = Prediction.of_fields(flow, street.odom_T_base, sharpness_of(trainer))
     depth_m = torch.where(inside(street.points_m), street.depth_m, torch.inf)
     accuracy = DepthAccuracy()
     for camera, odom_T_camera in enumerate(street.odom_T_camera):
@@ -89,7 +90,7 @@ def depth_of(trainer, street):
 def test_a_single_clip_overfits(tmp_path, street):
     config = settings()
     trainer = Trainer(
-        network=build_network(config.model),
+        learner=OccFlowLearner(build_network(config.model), config),
         dataset=Samples([street.sample]),
         config=config,
         options=TrainerOptions(tmp_path, workers=0),

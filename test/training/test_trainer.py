@@ -19,7 +19,7 @@ from occflow_ros.engine import checkpoint
 from occflow_ros.errors import ConfigError, DataError, OutputError
 from occflow_ros.models.build import build_network
 from occflow_ros.training.draws import Draws
-from occflow_ros.training.model import TrainingModel
+from occflow_ros.training.occflow_learner import OccFlowLearner
 from occflow_ros.training.processes import Process
 from occflow_ros.training.trainer import STATE, WEIGHTS, Trainer, TrainerOptions
 
@@ -47,7 +47,7 @@ class Recorder:
 def trainer_in(out, config, resume=False, save_every=1000, dataset=None, **changes):
     """A trainer as a new process would have it."""
     return Trainer(
-        network=as_trained(build_network(config.model)),
+        learner=OccFlowLearner(as_trained(build_network(config.model)), config),
         dataset=Samples(SAMPLES) if dataset is None else dataset,
         config=config,
         options=TrainerOptions(out, workers=0, save_every=save_every, resume=resume),
@@ -57,7 +57,11 @@ def trainer_in(out, config, resume=False, save_every=1000, dataset=None, **chang
 
 
 def weights_of(trainer):
-    return {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    return {name: value.clone() for name, value in trainer.learner.state_dict().items()}
+
+
+def sharpness_of(trainer):
+    return trainer.learner.sharpness_per_m(trainer.progress.step)
 
 
 def assert_equal(got, expected):
@@ -123,7 +127,7 @@ def test_a_run_goes_on_bit_for_bit(tmp_path, straight_two_stages, saved):
 def test_a_run_without_static_stage_goes_on_bit_for_bit(tmp_path):
     config = tiny_run(static=0, joint=2, samples_per_step=2, rendering={"sharpness": "learned"})
     weights = straight(tmp_path, config)
-    assert weights["sharpness"] != TrainingModel(build_network(config.model), config).sharpness
+    assert weights["sharpness"] != OccFlowLearner(build_network(config.model), config).sharpness
     run_until(tmp_path, config, 1)
     assert_goes_on_to(weights, tmp_path, config, 1)
 
@@ -167,8 +171,9 @@ def test_a_report_says_what_a_step_did(tmp_path):
     assert [report.step for report in recorder.steps] == [1, 2, 3]
     assert (first.rate, second.rate) == (0.5e-3, 1e-3)
     # The schedule ends with the static stage.
-    assert [report.sharpness_per_m for report in recorder.steps] == pytest.approx([2, 4, 8])
-    assert first.rays == 2 * 4 * 8 + 40
+    sharpness = [report.numbers["sharpness_per_m"] for report in recorder.steps]
+    assert sharpness == pytest.approx([2, 4, 8])
+    assert first.size == 2 * 4 * 8 + 40
     assert set(third.parts) - set(first.parts) == {"flow_smoothness", "dynamic_regularization"}
     weights = config.train.losses
     expected = sum(getattr(weights, name).weight * value for name, value in third.parts.items())
@@ -179,7 +184,7 @@ def test_a_learned_sharpness_is_read_without_a_warning(tmp_path):
     config = tiny_run(rendering={"sharpness": "learned"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert trainer_in(tmp_path, config).sharpness_per_m == pytest.approx(2.718, rel=1e-3)
+        assert sharpness_of(trainer_in(tmp_path, config)) == pytest.approx(2.718, rel=1e-3)
 
 
 def test_checkpointing_gives_the_same_steps(tmp_path, straight_weights):
@@ -187,7 +192,7 @@ def test_checkpointing_gives_the_same_steps(tmp_path, straight_weights):
     model = ONE_STAGE.model.model_copy(update={"backbone": backbone})
     trainer = trainer_in(tmp_path, ONE_STAGE.model_copy(update={"model": model}))
     recomputed = []
-    block = trainer.model.network.backbone.stages[0][0]
+    block = trainer.learner.network.backbone.stages[0][0]
     block.register_forward_pre_hook(lambda *_: recomputed.append(torch.is_grad_enabled()))
     trainer.run(Recorder())
     assert_equal(weights_of(trainer), straight_weights)
@@ -205,7 +210,7 @@ def poison(trainer, steps):
     def poisoned(samples):
         result = clean(samples)
         if trainer.progress.step in steps:
-            next(trainer.model.network.heads.sdf.parameters()).grad.fill_(math.nan)
+            next(trainer.learner.network.heads.sdf.parameters()).grad.fill_(math.nan)
         return result
 
     trainer._gradient = poisoned
@@ -372,7 +377,7 @@ def test_the_saved_weights_predict_as_the_trained_network(finished):
     assert network.weights_source == str(path)
     inputs = (*batch(SAMPLES[0].current), [], torch.zeros(1, 0, 4, 4, dtype=torch.float64))
     with torch.no_grad():
-        assert_same(network(*inputs), finished.model.network.eval()(*inputs), atol_m=0.0)
+        assert_same(network(*inputs), finished.learner.network.eval()(*inputs), atol_m=0.0)
 
 
 def test_the_saved_weights_say_how_they_were_made(finished):
@@ -381,7 +386,7 @@ def test_the_saved_weights_say_how_they_were_made(finished):
     assert loaded.metadata["step"] == 2
     assert loaded.metadata["skipped"] == 0
     assert loaded.metadata["fingerprint"] == "a1"
-    assert loaded.metadata["sharpness_per_m"] == pytest.approx(finished.sharpness_per_m)
+    assert loaded.metadata["sharpness_per_m"] == pytest.approx(sharpness_of(finished))
     with safe_open(finished.options.out / STATE, framework="pt") as file:
         assert json.loads(file.metadata()["metadata"])["step"] == 2
 

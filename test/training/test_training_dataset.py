@@ -15,7 +15,7 @@ from training_drives import (
 )
 
 from occflow_ros.cli import _parser, main
-from occflow_ros.cli.train import _drives
+from occflow_ros.cli.train_occflow import _drives
 from occflow_ros.config import override, resolve
 from occflow_ros.cues import CueFolder
 from occflow_ros.cues.dis import DisFlow
@@ -26,7 +26,8 @@ from occflow_ros.data.sensors import load_frame
 from occflow_ros.data.source import open_drive
 from occflow_ros.errors import DataError
 from occflow_ros.geometry.camera import project
-from occflow_ros.training.dataset import ClipDataset, Draw, TrainingDrive, load_sample
+from occflow_ros.training.dataset import ClipDataset, TrainingDrive, load_sample
+from occflow_ros.training.draws import Draw
 
 
 @pytest.fixture(params=list(STRUCTURES))

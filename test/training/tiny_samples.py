@@ -8,7 +8,7 @@ from tiny_network import pose, ring, tiny_config
 from occflow_ros.config import Config
 from occflow_ros.geometry.camera import pixel_rays, project
 from occflow_ros.structures import Clip, Frame
-from occflow_ros.training.dataset import Drawn
+from occflow_ros.training.draws import Drawn
 from occflow_ros.training.sample import LidarReturns, OtherImages, TrainingSample
 from occflow_ros.training_config import (
     AugmentationConfig,

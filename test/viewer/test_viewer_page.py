@@ -13,14 +13,16 @@ import cv2
 import numpy as np
 import pytest
 import viewer_bag
-from viewer_bag import STAMPS_NS, ViewerBag
+from viewer_bag import CAR, CLASS_NAMES, PEDESTRIAN, STAMPS_NS, ViewerBag
 
 from occflow_ros import cli
+from occflow_ros.data.recorded_predictions import read_predictions
 from occflow_ros.errors import DataError
+from occflow_ros.structures import UNKNOWN_CLASS_ID
 from occflow_ros.viewer.page import page_html
 from occflow_ros.viewer.ramps import ramps
 from occflow_ros.viewer.recorded_run import camera_name, read_run, thumbnail
-from occflow_ros.viz.palette import BACKGROUND, CLASS_COLORS, UNKNOWN_CLASS
+from occflow_ros.viz.palette import BACKGROUND, CLASS_COLORS, UNKNOWN_CLASS, class_colors
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -62,6 +64,39 @@ def test_the_embedded_arrays_are_those_of_the_bag(page):
         assert velocity.tolist() == [[-32768, 400], [-32768, 0]]
         assert probability.tolist() == [128, 255]
         assert class_id.tolist() == [7, 4]
+
+
+def test_classes_have_the_recorded_names_and_their_colors(page):
+    data = embedded(page)
+    assert data["class_names"] == list(CLASS_NAMES)
+    colors = np.frombuffer(base64.b64decode(data["ramps"]["class"]), np.uint8).reshape(256, 3)
+    assert tuple(colors[CAR]) == CLASS_COLORS["car"]
+    assert tuple(colors[PEDESTRIAN]) == CLASS_COLORS["pedestrian"]
+    np.testing.assert_array_equal(colors[:8], class_colors(CLASS_NAMES))
+    assert (colors[8:] == UNKNOWN_CLASS).all()
+
+
+def test_without_a_legend_classes_are_told_apart_by_number(tmp_path):
+    with ViewerBag(tmp_path / "bag") as bag:
+        bag.flow(STAMPS_NS[0])
+    data = embedded(page_html(read_run(tmp_path / "bag"), ""))
+    assert data["class_names"] == [f"class {number}" for number in range(PEDESTRIAN + 1)]
+
+
+def test_of_two_legends_that_beside_the_predictions_counts(tmp_path):
+    with ViewerBag(tmp_path / "bag") as bag:
+        bag.legend(("a", "b"), topic="/rear/classes")
+        bag.legend(("c", "d"), topic="/front/classes")
+        bag.flow(STAMPS_NS[0], topic="/front/occupancy_flow")
+    assert read_run(tmp_path / "bag").class_names == ("c", "d")
+
+
+def test_recorded_predictions_know_what_their_voxels_are(bag):
+    scene = read_predictions(bag)[STAMPS_NS[0]]
+    assert scene.class_names == CLASS_NAMES
+    assert scene.class_id[2, 1, 2] == PEDESTRIAN
+    assert scene.class_id[7, 5, 1] == CAR
+    assert (scene.class_id[~scene.occupied] == UNKNOWN_CLASS_ID).all()
 
 
 def test_poses_are_interpolated_and_never_extrapolated(page):
@@ -306,7 +341,7 @@ def test_nothing_goes_wrong_in_the_browser(found):
 
 @with_browser
 def test_voxels_are_drawn_where_they_are_in_the_chosen_colors(found):
-    colors = ramps()
+    colors = ramps(CLASS_NAMES)
     assert_colors(found["height"], colors["height"][96], colors["height"][159])  # 1.5/4, 2.5/4
     assert_colors(found["probability"], colors["probability"][255], colors["probability"][128])
     assert_colors(found["speed"], colors["speed"][68], UNKNOWN_CLASS)  # 4 of 15 m/s
@@ -319,7 +354,7 @@ def test_voxels_are_drawn_where_they_are_in_the_chosen_colors(found):
 @with_browser
 def test_an_arrow_ends_where_the_voxel_will_be_in_1_s(found):
     assert_colors([found["before"]], BACKGROUND)
-    assert_colors([found["arrow"]], ramps()["direction"][128])
+    assert_colors([found["arrow"]], ramps(CLASS_NAMES)["direction"][128])
 
 
 @with_browser

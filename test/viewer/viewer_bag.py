@@ -9,6 +9,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FLOW = "occflow_ros/msg/OccupancyFlow"
+LEGEND = "occflow_ros/msg/ClassLegend"
 TF = "tf2_msgs/msg/TFMessage"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 RAW = "sensor_msgs/msg/Image"
@@ -18,6 +19,7 @@ ORIGIN = (-5.0, -5.0, -1.0)  # voxels of 1 m
 BACK, FRONT = 86, 301  # (2, 1, 2) and (7, 5, 1), centers (-2.5, -3.5, 1.5) and (2.5, 0.5, 0.5)
 UNKNOWN = -32768
 CAR, PEDESTRIAN = 4, 7
+CLASS_NAMES = ("others", "barrier", "bicycle", "bus", "car", "lava", "motorcycle", "pedestrian")
 STAMPS_NS = (1_600_000_000_000_000_001, 1_600_000_000_500_000_001, 1_600_000_001_000_000_001)
 LOOKS_AHEAD = (-0.5, 0.5, -0.5, 0.5)  # quaternions of optical frames
 LOOKS_LEFT = (-(2**-0.5), 0.0, 0.0, 2**-0.5)
@@ -28,8 +30,9 @@ class ViewerBag:
 
     def __init__(self, path):
         self._store = get_typestore(Stores.ROS2_JAZZY)
-        text = (REPOSITORY / "msg" / "OccupancyFlow.msg").read_text()
-        self._store.register(get_types_from_msg(text, FLOW))
+        for kind in (FLOW, LEGEND):
+            text = (REPOSITORY / "msg" / f"{kind.rpartition('/')[2]}.msg").read_text()
+            self._store.register(get_types_from_msg(text, kind))
         self.types = self._store.types
         self._writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
         self._connections = {}
@@ -76,6 +79,15 @@ class ViewerBag:
         )
         self.write(topic, FLOW, stamp_ns, message)
 
+    def legend(self, names=CLASS_NAMES, topic="/occflow/classes"):
+        black = self.types["std_msgs/msg/ColorRGBA"](0.0, 0.0, 0.0, 1.0)
+        message = self.types[LEGEND](
+            id=np.arange(len(names), dtype=np.uint8),
+            name=list(names),
+            color=[black] * len(names),
+        )
+        self.write(topic, LEGEND, 0, message)
+
     def transform(self, stamp_ns, parent, child, xyz, quat_xyzw=(0.0, 0.0, 0.0, 1.0), static=False):
         types = self.types
         transform = types["geometry_msgs/msg/TransformStamped"](
@@ -102,6 +114,7 @@ def write_drive(path):
     """Three sets; the last is after the last pose."""
     with ViewerBag(path) as bag:
         first, second, third = STAMPS_NS
+        bag.legend()
         bag.transform(0, "base_link", "cam_front_optical_frame", (1, 0, 1.5), LOOKS_AHEAD, True)
         bag.transform(0, "base_link", "cam_left_optical_frame", (0, 1, 1.5), LOOKS_LEFT, True)
         bag.transform(first, "odom", "base_link", (1000.0, 0.0, 0.0))

@@ -1,11 +1,13 @@
 """Pictures: a known voxel shows at the known pixel, and arrows point where things move."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from occflow_ros.data.scene import VoxelScene
-from occflow_ros.structures import VoxelGrid
+from occflow_ros.structures import UNKNOWN_CLASS_ID, VoxelGrid
 from occflow_ros.viz import birds_eye, canvas, figure, mosaic, palette, voxel_view
 from occflow_ros.viz.animation import can_animate, write_animation
 
@@ -143,6 +145,24 @@ def test_a_figure_has_a_row_for_the_truth_only_where_there_is_one():
     assert both.shape[0] > alone.shape[0] + 300
 
 
+def test_a_figure_shows_classes_beside_motion_where_the_prediction_has_them():
+    image = np.zeros((90, 160, 3), dtype=np.uint8)
+    caption = figure.Caption("title")
+    class_id = np.full(GRID.shape, UNKNOWN_CLASS_ID, dtype=np.uint8)
+    class_id[8, 8, 1] = 1
+    plain = scene((8, 8, 1))
+    named = replace(plain, class_id=class_id, class_names=("road", "car"))
+    pictures = [
+        figure.draw_figure({"front": image}, {"front": (1.0, 0.0)}, one, plain, caption)
+        for one in (plain, named)
+    ]
+    car, road = palette.class_colors(named.class_names)[[1, 0]]
+    assert pictures[1].shape[1] > pictures[0].shape[1]
+    for color, there in ((car, True), (road, False)):  # in the legend; nothing is a road
+        assert (pictures[1] == color).all(axis=-1).any() == there
+        assert not (pictures[0] == color).all(axis=-1).any()
+
+
 @pytest.mark.skipif(not can_animate(), reason="this OpenCV writes no animations")
 def test_an_animation_reads_back(tmp_path):
     path = tmp_path / "a.webp"
@@ -157,3 +177,5 @@ def test_an_animation_reads_back(tmp_path):
 def test_volumes_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"velocity_mps: expected shape \(16, 16, 4, 2\)"):
         VoxelScene(GRID, np.zeros(GRID.shape, bool), np.zeros((*GRID.shape, 3), np.float32))
+    with pytest.raises(ValueError, match="class_names: expected them beside class_id"):
+        replace(scene(), class_names=("car",))

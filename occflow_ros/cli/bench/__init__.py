@@ -19,7 +19,7 @@ from occflow_ros.cli.arguments import (
     add_preset_argument,
     positive_int,
 )
-from occflow_ros.config import Config, StreamConfig, resolve
+from occflow_ros.config import Config, RunConfig, StreamConfig, resolve
 from occflow_ros.measurement import Measurement, Options, table
 from occflow_ros.output import write_text
 
@@ -41,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compile", action="store_true", default=None, help="as stream.compile: true"
     )
     parser.add_argument(
+        "--semantics",
+        choices=get_args(RunConfig.model_fields["semantics"].annotation),
+        help="mono: the suite network also runs MonoOcc beside the network",
+    )
+    parser.add_argument(
         "--repeat", type=positive_int, default=20, help="timed runs (default: %(default)s)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
@@ -48,8 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the numbers as they are made."""
+    config = _with_stream(resolve(args.preset), precision=args.precision, compile=args.compile)
     options = Options(
-        config=_with_stream(resolve(args.preset), precision=args.precision, compile=args.compile),
+        config=config.model_copy(update={"semantics": args.semantics or config.semantics}),
         device=args.device,
         repeat=args.repeat,
         cameras=args.cameras,

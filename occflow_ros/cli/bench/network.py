@@ -1,4 +1,7 @@
-"""One streaming step of the network, stage by stage, beside recomputing the whole clip."""
+"""One streaming step of the network, stage by stage, beside recomputing the whole clip.
+
+Where the configuration asks for semantics, also the semantic network, alone and beside the other.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from occflow_ros.engine.inspection import PartSize, part_sizes
+from occflow_ros.config import ModelConfig
+from occflow_ros.engine.inspection import PartSize, count_parameters, part_sizes
+from occflow_ros.engine.load_semantics import beside
 from occflow_ros.engine.ring import ring_frame
+from occflow_ros.engine.semantics import STAGES
 from occflow_ros.engine.streaming import OccupancyStream
+from occflow_ros.errors import ConfigError
 from occflow_ros.measurement import Measurement, Options, is_cuda, peak_bytes
-from occflow_ros.models.build import build_network
+from occflow_ros.models.build import build_mono_network, build_network
+from occflow_ros.mono_config import MONO_PRESETS, MonoModelConfig
 from occflow_ros.structures import Clip, Frame
 
 _WARM_UP = 3
@@ -51,6 +59,8 @@ def measure(options: Options) -> Iterator[Measurement]:
     yield from _row("step", run.step_ms, sizes)
     yield from _times("clip, all of it computed again", run.clip_ms)
     yield from _totals(run, stream, options, before_bytes)
+    if options.config.semantics == "mono":
+        yield from _with_semantics(stream, options)
 
 
 def _row(name: str, times_ms: list[float], sizes: list[PartSize]) -> Iterator[Measurement]:
@@ -85,6 +95,45 @@ def _totals(
         yield Measurement(
             "network.peak memory of a step", beyond, "MiB", "beyond what was resident before"
         )
+
+
+def _with_semantics(stream: OccupancyStream, options: Options) -> Iterator[Measurement]:
+    """What the semantic network adds to a step, it by itself, and both together."""
+    model = options.config.model
+    network = build_mono_network(_mono_model(model))
+    both = beside(stream, network, model.sharpness_per_m)
+    step_ms: list[float] = []
+    stages_ms: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    total = _WARM_UP + options.repeat
+    for index in tqdm(range(total), desc="semantics", unit="step", leave=False):
+        frame = ring_frame(options.cameras, model.image_hw_px, index)
+        both_ms = _time_ms(lambda: both.step(frame), options.device)  # noqa: B023
+        if index < _WARM_UP:
+            continue
+        step_ms.append(both_ms)
+        for stage, times_ms in stages_ms.items():
+            times_ms.append(both.timings_ms[stage])
+    for stage, times_ms in stages_ms.items():
+        yield from _times(stage, times_ms)
+    alone_ms = np.sum(list(stages_ms.values()), axis=0).tolist()
+    yield from _times("semantics alone, its depth included", alone_ms)
+    yield from _times("step of both networks", step_ms)
+    yield Measurement("network.rate of both", 1e3 / float(np.median(step_ms)), "steps/s")
+    yield Measurement(
+        name="network.parameters of semantics",
+        value=count_parameters(network) / 1e6,
+        unit="M",
+        note=f"untrained; at most {network.max_queries} queries per camera",
+    )
+
+
+def _mono_model(model: ModelConfig) -> MonoModelConfig:
+    """The first semantic preset on the grid of a network; raises ConfigError."""
+    for preset in MONO_PRESETS.values():
+        if preset.model.grid == model.grid:
+            return preset.model
+    presets, got = ", ".join(MONO_PRESETS), model.grid.model_dump()
+    raise ConfigError(f"semantics: expected the grid of one of {presets}, got {got}")
 
 
 def _aim(history: int) -> str:

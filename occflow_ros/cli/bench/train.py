@@ -25,8 +25,9 @@ from occflow_ros.data.synthetic import SceneOptions, write_synthetic
 from occflow_ros.measurement import Measurement, Options, is_cuda, peak_bytes
 from occflow_ros.models.build import build_network
 from occflow_ros.models.heads import Prediction
-from occflow_ros.training.dataset import ClipDataset, Draw, TrainingDrive
-from occflow_ros.training.model import TrainingModel
+from occflow_ros.training.dataset import ClipDataset, TrainingDrive
+from occflow_ros.training.draws import Draw
+from occflow_ros.training.occflow_learner import JOINT, OccFlowLearner
 from occflow_ros.training.optimizer import build_optimizer, clip_gradients
 from occflow_ros.training.sample import TrainingSample
 
@@ -144,10 +145,10 @@ def _with_cameras(drive: Drive, count: int) -> Drive:
 def _run(dataset: ClipDataset, options: Options) -> tuple[Stages, int]:
     """Repeat a step with one sample; its stages, and the rays of the sample."""
     train, device = options.config.train, torch.device(options.device)
-    model = TrainingModel(build_network(options.config.model), options.config).to(device)
-    model.begin_stage(joint=True)
+    learner = OccFlowLearner(build_network(options.config.model), options.config).to(device)
+    learner.begin_stage(JOINT)
     optimizer = build_optimizer(
-        model.network, model.sharpness, train.optimizer, train.joint_stage.factors
+        learner.network, learner.beside(), train.optimizer, train.joint_stage.factors
     )
     stages = Stages(options.device)
     bar = tqdm(range(_WARM_UP + options.repeat), desc="train", unit="step", leave=False)
@@ -155,10 +156,8 @@ def _run(dataset: ClipDataset, options: Options) -> tuple[Stages, int]:
         if number == _WARM_UP:
             stages.forget()
         sample = stages.time(_LOAD, partial(_load, dataset, number))
-        _step(model, optimizer, sample, options, stages)
-    height, width = train.rendering.camera_grid_hw
-    lidar = 0 if sample.lidar is None else train.rendering.lidar_rays
-    return stages, len(sample.current.rig.names) * height * width + lidar
+        _step(learner, optimizer, sample, options, stages)
+    return stages, learner.size(sample)
 
 
 def _load(dataset: ClipDataset, seed: int) -> TrainingSample:
@@ -168,7 +167,7 @@ def _load(dataset: ClipDataset, seed: int) -> TrainingSample:
 
 
 def _step(
-    model: TrainingModel,
+    learner: OccFlowLearner,
     optimizer: AdamW,
     sample: TrainingSample,
     options: Options,
@@ -177,12 +176,12 @@ def _step(
     """As the trainer's, cut in two where the prediction is, to time the backward passes apart."""
     optimizer.zero_grad(set_to_none=True)
     moved = stages.time(_MOVE, lambda: sample.to(torch.device(options.device)))
-    past = stages.time(_HISTORY, lambda: model.past(moved.clip))
-    prediction = stages.time(_NETWORK, lambda: model.predict(moved.current, past))
+    past = stages.time(_HISTORY, lambda: learner.past(moved.clip))
+    prediction = stages.time(_NETWORK, lambda: learner.predict(moved.current, past))
     leaves = [volume.detach().requires_grad_() for volume in (prediction.sdf_m, prediction.flow_m)]
     generator = torch.Generator().manual_seed(0)
     loss = stages.time(
-        _LOSSES, lambda: model.losses(Prediction(*leaves), moved, progress=0.0, generator=generator)
+        _LOSSES, lambda: learner.losses(Prediction(*leaves), moved, step=0, generator=generator)
     )
     stages.time(_LOSSES_BACKWARD, lambda: loss.value.backward())
     stages.time(

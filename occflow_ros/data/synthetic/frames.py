@@ -8,12 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from occflow_ros.data.drive import Box, Camera
-from occflow_ros.data.synthetic.lidar import lidar_sweep
+from occflow_ros.data.synthetic.lidar import LidarSweep, lidar_sweep
 from occflow_ros.data.synthetic.render import Rendering, render
 from occflow_ros.data.synthetic.rig import Rig
 from occflow_ros.data.synthetic.world import World
@@ -28,14 +26,14 @@ class SyntheticSet:
         time_s: reference time.
         odom_T_base: (4, 4) pose of the ego at that time.
         renderings: by camera name, each at the camera's own instant.
-        lidar_m: (N, 3) sweep at the reference time, LiDAR frame.
+        lidar: sweep at the reference time.
         boxes: annotated objects at the reference time.
     """
 
     time_s: float
     odom_T_base: Array
     renderings: Mapping[str, Rendering]
-    lidar_m: npt.NDArray[np.float32]
+    lidar: LidarSweep
     boxes: tuple[Box, ...]
 
 
@@ -66,7 +64,7 @@ def frames(
             time_s=time_s,
             odom_T_base=world.odom_T_base(time_s),
             renderings=render_rig(world, rig, time_s, workers),
-            lidar_m=lidar_sweep(world, time_s, rig),
+            lidar=lidar_sweep(world, time_s, rig),
             boxes=world.boxes_at(time_s),
         )
 

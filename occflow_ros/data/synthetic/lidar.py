@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from occflow_ros.data.classes import FREE
+from occflow_ros.data.scene import MOVING_MPS
 from occflow_ros.data.synthetic.candidates import azimuth_rectangles, rectangle_pairs
-from occflow_ros.data.synthetic.raycast import first_hits
+from occflow_ros.data.synthetic.ground import ground_class
+from occflow_ros.data.synthetic.raycast import GROUND, first_hits
 from occflow_ros.data.synthetic.rig import Rig
+from occflow_ros.data.synthetic.surfaces import per_solid
 from occflow_ros.data.synthetic.world import World
 
 RANGE_M = 80.0
 _NEAR_M = 0.5
 
 
-def lidar_sweep(world: World, time_s: float, rig: Rig) -> npt.NDArray[np.float32]:
-    """Exact first returns within `RANGE_M`, without noise and without motion during the turn.
+@dataclass(frozen=True, slots=True)
+class LidarSweep:
+    """Points of one sweep, and what they lie on.
 
-    Returns:
-        (N, 3) float32 in the LiDAR frame, one firing of all beams after the other from low to high.
+    Args:
+        points_m: (N, 3) float32 in the LiDAR frame, one firing of all beams after the other from
+            low to high.
+        class_id: (N,) uint8 of `occflow_ros.data.classes`.
+        moving: (N,) bool, on something faster than `MOVING_MPS`.
     """
+
+    points_m: npt.NDArray[np.float32]
+    class_id: npt.NDArray[np.uint8]
+    moving: npt.NDArray[np.bool_]
+
+
+def lidar_sweep(world: World, time_s: float, rig: Rig) -> LidarSweep:
+    """Exact first returns within `RANGE_M`, without noise and without motion during the turn."""
     pose = torch.from_numpy(world.odom_T_base(time_s) @ rig.base_T_lidar).to(world.device)
     primitives = world.primitives_at(time_s)
     beams = len(rig.elevations_rad)
@@ -37,8 +54,19 @@ def lidar_sweep(world: World, time_s: float, rig: Rig) -> npt.NDArray[np.float32
     directions = (rays @ pose[:3, :3].T).float()
     hits = first_hits(primitives, world.road, pose[:3, 3], directions, pairs, _NEAR_M)
     returned = hits.distance < RANGE_M
-    points = rays[returned].float() * hits.distance[returned, None]
-    return points.cpu().numpy()
+    distance, solid = hits.distance[returned], hits.primitive[returned]
+    points = rays[returned].float() * distance[:, None]
+    class_id = per_solid(primitives.class_id, solid, FREE)
+    ground = solid == GROUND
+    on_ground_m = pose[:3, 3].float() + directions[returned][ground] * distance[ground, None]
+    offset_m = world.road.locate(on_ground_m[:, :2])[1]
+    class_id[ground] = ground_class(on_ground_m[:, 2], offset_m)
+    speed_mps = per_solid(primitives.velocity_mps.norm(dim=1), solid, 0)
+    return LidarSweep(
+        points_m=points.cpu().numpy(),
+        class_id=class_id.to(torch.uint8).cpu().numpy(),
+        moving=(speed_mps > MOVING_MPS).cpu().numpy(),
+    )
 
 
 def _rays(rig: Rig) -> Tensor:

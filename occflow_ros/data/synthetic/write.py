@@ -16,6 +16,7 @@ from occflow_ros.data.drive_writer import Capture, CapturedSet, DriveWriter
 from occflow_ros.data.kitti_writer import kitti_odometry_writer
 from occflow_ros.data.nuscenes_writer import nuscenes_writer
 from occflow_ros.data.recording import recording_writer
+from occflow_ros.data.semantic_kitti import labels_from_scene
 from occflow_ros.data.semantic_kitti_voxels import FRAMES_PER_LABEL
 from occflow_ros.data.synthetic import image_truth
 from occflow_ros.data.synthetic.frames import SyntheticSet, frames, rendering_workers
@@ -95,7 +96,8 @@ def write_synthetic(
     """Render a scene and write it; the folder appears whole or not at all.
 
     A nuScenes data set has the version `v1.0-synthetic`. SemanticKITTI gets the sequence 08, whose
-    frames are the sets, and true voxels of every fifth one, as in the official data set. With
+    frames are the sets, labels of all points, and true voxels of every fifth frame, as in the
+    official data set. With
     `truth="all"` the folder `truth` holds what `image_truth` says.
 
     Args:
@@ -196,7 +198,11 @@ def _kitti_set(
     world: World, rig: Rig, synthetic: SyntheticSet, options: SceneOptions, number: int
 ) -> CapturedSet:
     captured = _sensors(world, synthetic, rig.base_T_lidar)
-    if options.truth == "none" or number % FRAMES_PER_LABEL:
+    if options.truth == "none":
+        return captured
+    sweep = synthetic.lidar
+    captured = replace(captured, point_labels=labels_from_scene(sweep.class_id, sweep.moving))
+    if number % FRAMES_PER_LABEL:
         return captured
     labelled = range(0, options.num_sets, FRAMES_PER_LABEL)
     times_s = [index * options.interval_s for index in labelled]
@@ -218,7 +224,7 @@ def _sensors(world: World, synthetic: SyntheticSet, ego_T_base: Array) -> Captur
             )
             for name, rendering in synthetic.renderings.items()
         },
-        lidar=Capture(synthetic.lidar_m, stamp_ns, odom_T_base),
+        lidar=Capture(synthetic.lidar.points_m, stamp_ns, odom_T_base),
     )
 
 

@@ -106,7 +106,7 @@ class NuscenesProtocol(Protocol[NuscenesScores]):
         assert camera_set.occupancy is not None  # one of `compared`
         path, truth = camera_set.occupancy, read_truth(camera_set.occupancy)
         own_T_set = se3.between(prediction.odom_T_base, camera_set.odom_T_base)
-        rays, classes = _Rays.of(subject, index), prediction.classes_in(NAMES)
+        rays, classes = _Rays.of(subject, index), prediction.classes_in(NAMES, FREE)
         found, found_public = rays.seen_from(own_T_set).ends(prediction.scene, classes)
         true, true_public = rays.ends(_complete(truth), truth.semantics)
         flat, _ = rays.ends(flat_scene(prediction.scene.grid, subject.ground_z_m), None)
@@ -153,6 +153,10 @@ class NuscenesProtocol(Protocol[NuscenesScores]):
     def tables(self, total: NuscenesScores) -> tuple[Table, ...]:
         """Methods, classes, masks."""
         return (_methods(total), _classes(total), _masks(total))
+
+    def classes(self, total: NuscenesScores) -> ClassCounts:
+        """Under the camera mask."""
+        return total.camera.classes
 
     def reference(self, subject: Subject, index: int, prediction: Prediction) -> VoxelScene:
         """What a camera sees of the labels."""

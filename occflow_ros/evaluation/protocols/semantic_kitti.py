@@ -16,7 +16,11 @@ from occflow_ros.data.semantic_kitti_voxels import VoxelTruth, read_voxel_truth
 from occflow_ros.engine.prediction import Prediction
 from occflow_ros.errors import DataError
 from occflow_ros.evaluation.protocol import Key, Protocol
-from occflow_ros.evaluation.published import SEMANTIC_KITTI_RAYS
+from occflow_ros.evaluation.published import (
+    SEMANTIC_KITTI,
+    SEMANTIC_KITTI_CLASSES,
+    SEMANTIC_KITTI_RAYS,
+)
 from occflow_ros.evaluation.subject import Subject
 from occflow_ros.metrics.accumulator import Accumulator
 from occflow_ros.metrics.accuracy import flat_ground, flat_scene, sensor_positions
@@ -24,6 +28,7 @@ from occflow_ros.metrics.ray_iou import RayCounts, count_rays, ray_origins, ray_
 from occflow_ros.metrics.resample import on_grid
 from occflow_ros.metrics.semantic_iou import (
     RANGES_M,
+    ClassCounts,
     RangeCounts,
     count_ranges,
     no_range_counts,
@@ -85,7 +90,7 @@ class SemanticKittiProtocol(Protocol[SemanticKittiScores]):
     def score(self, subject: Subject, index: int, prediction: Prediction) -> SemanticKittiScores:
         """Voxels on the official grid; rays through each grid as it is, from the poses around."""
         truth = _truth(subject, index)
-        scene, classes = on_grid(prediction.scene, prediction.classes_in(NAMES), GRID, EMPTY)
+        scene, classes = on_grid(prediction.scene, prediction.classes_in(NAMES, EMPTY), GRID, EMPTY)
         return SemanticKittiScores(
             frames=1,
             occupied=_by_range(scene.occupied, truth),
@@ -130,14 +135,19 @@ class SemanticKittiProtocol(Protocol[SemanticKittiScores]):
         return {name: reason(name) for name, value in self.numbers(total).items() if value != value}
 
     def tables(self, total: SemanticKittiScores) -> tuple[Table, ...]:
-        """Ranges, classes, rays."""
-        return (_ranges(total), _classes(total), _methods(total))
+        """Ranges, classes beside published ones, rays."""
+        return (_ranges(total), *_classes(total), _methods(total))
+
+    def classes(self, total: SemanticKittiScores) -> ClassCounts:
+        """Within the farthest range."""
+        return total.classes.by_range[-1]
 
     def reference(self, subject: Subject, index: int, prediction: Prediction) -> VoxelScene:
         """Voxels that count."""
         truth = _truth(subject, index)
         occupied = truth.occupied & truth.counted
-        return VoxelScene(GRID, occupied, np.zeros((*GRID.shape, 2), np.float32))
+        standing = np.zeros((*GRID.shape, 2), np.float32)
+        return VoxelScene(GRID, occupied, standing, truth.classes, NAMES)
 
 
 def _truth(subject: Subject, index: int) -> VoxelTruth:
@@ -175,12 +185,29 @@ def _ranges(total: SemanticKittiScores) -> Table:
     return Table("Voxels by range", header, rows, note, numbers=6)
 
 
-def _classes(total: SemanticKittiScores) -> Table:
+def _classes(total: SemanticKittiScores) -> tuple[Table, ...]:
     by_range = [counts.iou for counts in total.classes.by_range]
     rows = tuple((name, *(number(100 * iou[name], 2) for iou in by_range)) for name in by_range[0])
     header = ("class", *(f"{range_m} m" for range_m in RANGES_M))
     note = "IoU in percent; - where the class does not occur, or the prediction has no classes."
-    return Table("By class", header, rows, note, numbers=len(RANGES_M))
+    by_class = Table("By class", header, rows, note, numbers=len(RANGES_M))
+    has_classes = total.classes != no_range_counts()
+    return (by_class, _beside_published(total)) if has_classes else (by_class,)
+
+
+def _beside_published(total: SemanticKittiScores) -> Table:
+    counts = total.classes.by_range[-1]
+    ours = (counts.official_mean_iou, *(counts.iou[name] for name in SEMANTIC_KITTI_CLASSES))
+    rows = (
+        ("this prediction", *(number(100 * iou, 2) for iou in ours)),
+        *((name, *(f"{iou:.2f}" for iou in ious)) for name, *ious in SEMANTIC_KITTI),
+    )
+    header = ("method", "mIoU", *SEMANTIC_KITTI_CLASSES)
+    note = (
+        "Percent. Published rows are of the test set, whose labels are not public; *: adapted to "
+        "cameras by MonoScene; †: several images."
+    )
+    return Table("Semantic scene completion", header, rows, note, numbers=len(header) - 1)
 
 
 def _methods(total: SemanticKittiScores) -> Table:

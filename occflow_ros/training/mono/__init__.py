@@ -1,0 +1,1 @@
+"""Training of MonoOcc: samples with true classes, and what is learned from them."""
