@@ -6,16 +6,19 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 from torch import nn
 
 from occflow_ros import config
 from occflow_ros.engine import inspection
+from occflow_ros.models.build import build_mono_network
 from occflow_ros.models.temporal import SliceAttention
+from occflow_ros.mono_config import MONO_PRESETS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGE, TRAINING = (
+PAGE, TRAINING, SEMANTICS = (
     (REPOSITORY / "docs" / f"{name}.md").read_text(encoding="utf-8")
-    for name in ("network", "training")
+    for name in ("network", "training", "semantics")
 )
 C = 192
 
@@ -46,7 +49,8 @@ def names_in(path):
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), sorted(set(re.findall(r"`([\w/]+\.py)::([\w.]+)`", PAGE + TRAINING)))
+    ("path", "name"),
+    sorted(set(re.findall(r"`([\w/]+\.py)::([\w.]+)`", PAGE + TRAINING + SEMANTICS))),
 )
 def test_what_the_page_names_exists(path, name):
     assert name in names_in(path), f"{path} has no {name}"
@@ -54,7 +58,13 @@ def test_what_the_page_names_exists(path, name):
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", *(f"docs/{name}.md" for name in ("network", "training", "weights", "ablations"))],
+    [
+        "README.md",
+        *(
+            f"docs/{name}.md"
+            for name in ("network", "training", "semantics", "weights", "ablations")
+        ),
+    ],
 )
 def test_links_within_the_repository_lead_somewhere(page):
     path = REPOSITORY / page
@@ -87,6 +97,32 @@ def test_every_equation_of_training_has_code_and_a_test():
         assert "`occflow_ros/" in code and "::" in code, paper
         named = re.findall(r"`(test/[\w/]+\.py)", tests)
         assert named and all((REPOSITORY / path).is_file() for path in named), paper
+
+
+def test_every_equation_of_semantics_has_code_and_a_test():
+    table = rows(section("From the paper to the code", SEMANTICS))
+    found = {
+        int(n) for row in table if row[0].startswith("eq.") for n in re.findall(r"\d+", row[0])
+    }
+    assert found == set(range(1, 11))
+    tested = [row for row in table if len(row) == 4]
+    assert all("::" in code for _, _, code, _ in tested)
+    for where, name in re.findall(r"`(test/[\w/]+\.py)::(\w+)`", SEMANTICS):
+        assert name in names_in(where), f"{where} has no {name}"
+
+
+@pytest.mark.parametrize("name", MONO_PRESETS)
+def test_semantic_presets_are_as_the_page_says(name):
+    model = MONO_PRESETS[name].model
+    with torch.device("meta"):
+        network = build_mono_network(model)
+    whole, backbone = (
+        f"{inspection.count_parameters(part) / 1e6:.1f}" for part in (network, network.backbone)
+    )
+    images, output = (" × ".join(map(str, size)) for size in (model.image_hw_px, model.grid.shape))
+    expected = [f"`{model.backbone.name}`", backbone, str(model.channels), str(model.frames)]
+    row = next(row for row in rows(section("Presets", SEMANTICS)) if row[0].startswith(f"`{name}`"))
+    assert row[1:] == [images, *expected, output, whole]
 
 
 @pytest.mark.parametrize("name", config.PRESETS)

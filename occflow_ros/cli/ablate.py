@@ -25,7 +25,7 @@ from occflow_ros.output import write_text
 from occflow_ros.table import as_markdown, as_text
 from occflow_ros.training.ablation import ABLATIONS, Budget, OccFlowStudy
 from occflow_ros.training.monitor import ProgressMonitor
-from occflow_ros.training.mono.ablation import MONO_ABLATIONS, MonoStudy
+from occflow_ros.training.mono.ablation import MONO_ABLATIONS, MonoStudy, with_one_teacher
 from occflow_ros.training.processes import Process
 from occflow_ros.training.study import (
     Ablation,
@@ -94,6 +94,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of mono: checkpoint whose backbone and neck the pre-trained rows begin with",
     )
     parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FILE",
+        help="of mono: checkpoint that teaches (default: teachers trained with as many steps)",
+    )
+    parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="also write the tables here as Markdown"
     )
     add_training_arguments(parser)
@@ -116,7 +122,8 @@ def run(args: argparse.Namespace) -> None:
 def _plan(args: argparse.Namespace) -> tuple[Study[Any], Mapping[str, Ablation[Any]]]:
     """What is trained and compared, and the tables that are asked for."""
     if args.table == "mono":
-        return _mono_study(args), MONO_ABLATIONS
+        study = _mono_study(args)
+        return study, MONO_ABLATIONS if study.teacher is None else with_one_teacher()
     chosen = ABLATIONS if args.table == "all" else {args.table: ABLATIONS[args.table]}
     return _occflow_study(args), chosen
 
@@ -150,6 +157,7 @@ def _mono_study(args: argparse.Namespace) -> MonoStudy:
         depth=depth_folder(args),
         every=args.validate_each,
         pretrained=args.init,
+        teacher=args.teacher,
         out=args.out,
         runner=_runner(args, mono_fingerprint(drives, None)),
     )

@@ -22,8 +22,7 @@ from occflow_ros.cli.training_run import (
 from occflow_ros.config import override, resolve_among
 from occflow_ros.data.selection import Selection, open_drives
 from occflow_ros.depth.folder import DepthFolder
-from occflow_ros.engine import checkpoint
-from occflow_ros.models.build import build_mono_network
+from occflow_ros.models.build import build_mono_network, load_mono_network
 from occflow_ros.models.mono.mono_net import MonoOccNet
 from occflow_ros.mono_config import MONO_PRESETS, MonoConfig
 from occflow_ros.training.mono.dataset import MonoDataset, MonoDrive
@@ -46,7 +45,7 @@ def add_mono_arguments(parser: argparse.ArgumentParser) -> None:
 def mono_run(args: argparse.Namespace, process: Process) -> TrainingRun[MonoSample]:
     """Data, network, teacher and losses as the options say; raises OccflowError."""
     config = mono_config(args)
-    teacher = load_teacher(args.teacher)
+    teacher = None if args.teacher is None else load_mono_network(args.teacher)
     drives = list(mono_drives(args.data, selection_of(args), args.sets))
     depth = depth_folder(args)
     dataset = MonoDataset(drives, config, depth, frames_of(config, teacher))
@@ -92,13 +91,6 @@ def mono_fingerprint(drives: Iterable[MonoDrive], teacher: Path | None) -> str:
     if teacher is not None:
         digest.update(teacher.read_bytes())
     return digest.hexdigest()
-
-
-def load_teacher(path: Path | None) -> MonoOccNet | None:
-    """The network of a checkpoint, as its configuration says; raises DataError."""
-    if path is None:
-        return None
-    return build_mono_network(checkpoint.load(path, MonoConfig).config.model, path)
 
 
 def frames_of(config: MonoConfig, teacher: MonoOccNet | None) -> int:

@@ -17,11 +17,9 @@ from occflow_ros.demo.report import write_report
 from occflow_ros.demo.run import RunSettings, check_ros, play
 from occflow_ros.demo.source import Source, synthetic_source, user_source
 from occflow_ros.demo.summary import Summary
-from occflow_ros.engine import checkpoint
 from occflow_ros.errors import DataError, OutputError
 from occflow_ros.metrics.accuracy import load_truth
-from occflow_ros.models.build import build_mono_network, build_network
-from occflow_ros.mono_config import MonoConfig
+from occflow_ros.models.build import build_network, load_mono_network
 from occflow_ros.output import check_free, write_text
 from occflow_ros.viewer.page import write_page
 from occflow_ros.viewer.recorded_run import read_run
@@ -142,7 +140,7 @@ def _check_inputs(
     """Read what is needed only in the node or after the run, so that an error comes before it."""
     build_network(config.model, weights)
     if semantics is not None:
-        build_mono_network(checkpoint.load(semantics, MonoConfig).config.model, semantics)
+        load_mono_network(semantics)
     if not any(camera_set.images for camera_set in source.drive.sets):
         raise DataError(f"{source.description}: expected a camera set with an image, got none")
     for camera_set in source.drive.sets:

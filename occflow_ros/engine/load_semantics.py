@@ -6,12 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from occflow_ros.depth.rendered import render_depths
-from occflow_ros.engine import checkpoint
 from occflow_ros.engine.semantics import SemanticEngine, SemanticStream
 from occflow_ros.engine.streaming import OccupancyStream
-from occflow_ros.models.build import build_mono_network
+from occflow_ros.models.build import load_mono_network
 from occflow_ros.models.mono.mono_net import MonoOccNet
-from occflow_ros.mono_config import MonoConfig
 
 
 def with_semantics(
@@ -27,8 +25,7 @@ def with_semantics(
     Raises:
         DataError: where the file cannot be read or holds another kind of network.
     """
-    model = checkpoint.load(weights, MonoConfig).config.model
-    return beside(stream, build_mono_network(model, weights), sharpness_per_m)
+    return beside(stream, load_mono_network(weights), sharpness_per_m)
 
 
 def beside(stream: OccupancyStream, network: MonoOccNet, sharpness_per_m: float) -> SemanticStream:

@@ -41,6 +41,7 @@ from occflow_ros.models.transformers_backbone import AnyBackbone, TransformersBa
 from occflow_ros.mono_config import (
     AttentionConfig,
     ConditioningConfig,
+    MonoConfig,
     MonoModelConfig,
 )
 from occflow_ros.structures import VoxelGrid
@@ -94,6 +95,15 @@ def build_mono_network(
         network = _mono_network(config, weights_source=f"untrained (seed {seed})")
     _take_weights(network, config, weights)
     return network.eval()
+
+
+def load_mono_network(path: Path) -> MonoOccNet:
+    """The semantic network that a checkpoint describes, with its weights.
+
+    Raises:
+        DataError: where the file cannot be read or holds another kind of network.
+    """
+    return build_mono_network(checkpoint.load(path, MonoConfig).config.model, path)
 
 
 def _take_weights(

@@ -151,7 +151,7 @@ def test_damaged_lines_are_named(asked, whole, tmp_path, number, line, mention):
 def test_scores_of_another_version_are_named(asked, whole, tmp_path):
     subject, first, *_ = whole[FILE].splitlines()
     scores = json.loads(first)
-    del scores["scores"]["depth"]
+    del scores["scores"]["measured"]["depth"]
     (tmp_path / FILE).write_text(f"{subject.decode()}\n{json.dumps(scores)}\n")
     with pytest.raises(DataError, match="take another --out"):
         evaluate(replace(asked, sets=range(1)), tmp_path, 1, quietly)

@@ -8,7 +8,7 @@ pre-trained means that backbone and neck begin with those of an OccFlow checkpoi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from occflow_ros.config import override
 from occflow_ros.depth.folder import DepthFolder
 from occflow_ros.engine import checkpoint
 from occflow_ros.engine.semantics import SemanticEngine
-from occflow_ros.models.build import build_mono_network
-from occflow_ros.models.mono.mono_net import MonoOccNet
+from occflow_ros.models.build import build_mono_network, load_mono_network
 from occflow_ros.mono_config import MonoConfig
 from occflow_ros.table import number
 from occflow_ros.training.mono.dataset import MonoDataset, MonoDrive
@@ -100,6 +99,21 @@ MONO_ABLATIONS = {
 }
 
 
+def with_one_teacher() -> dict[str, Ablation[MonoVariant]]:
+    """The same tables where all teaching is by one given network: no row has a smaller teacher."""
+    return {
+        name: replace(
+            ablation,
+            rows={
+                label.replace(" (L)", ""): variant
+                for label, variant in ablation.rows.items()
+                if variant.teacher != TEACHER_S
+            },
+        )
+        for name, ablation in MONO_ABLATIONS.items()
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class MonoStudy(Study[MonoVariant]):
     """What is the same in all runs.
@@ -113,6 +127,7 @@ class MonoStudy(Study[MonoVariant]):
         depth: of all images.
         every: compare each k-th labelled set.
         pretrained: checkpoint that the pre-trained rows begin with; None: all begin at random.
+        teacher: checkpoint that teaches; None: each row's own teacher is trained before it.
         out: folder, with one for each row and seed.
         runner: of all runs.
     """
@@ -125,6 +140,7 @@ class MonoStudy(Study[MonoVariant]):
     depth: DepthFolder
     every: int
     pretrained: Path | None
+    teacher: Path | None
     out: Path
     runner: Runner
 
@@ -134,8 +150,8 @@ class MonoStudy(Study[MonoVariant]):
         return self.num_seeds
 
     def needs(self, variant: MonoVariant) -> MonoVariant | None:
-        """The teacher."""
-        return variant.teacher
+        """The teacher, where none is given."""
+        return variant.teacher if self.teacher is None else None
 
     def trained(self, variant: MonoVariant, seed: int) -> dict[str, Any]:
         """Settings, data and what the run begins with."""
@@ -144,6 +160,7 @@ class MonoStudy(Study[MonoVariant]):
             "config": self._config(variant, seed).model_dump(mode="json"),
             "data": self.runner.fingerprint,
             "pretrained": None if begins is None else begins.name,
+            "teacher": None if variant.teacher is None else str(self.teacher),
         }
 
     def compared(self) -> dict[str, Any]:
@@ -152,9 +169,13 @@ class MonoStudy(Study[MonoVariant]):
         return {"held_out": held_out, "every": self.every}
 
     def train(self, variant: MonoVariant, seed: int, folder: Path, needed: Path | None) -> None:
-        """Alone, or with the teacher whose weights are given."""
+        """Alone, or with a teacher: the one given, or that of the variant with `needed` weights."""
         config = self._config(variant, seed)
-        teacher = None if needed is None else self._network(variant.teacher, seed, needed)
+        teacher = None
+        if variant.teacher is not None:
+            taught_by = self.teacher or needed
+            assert taught_by is not None  # `needs` names one where none is given
+            teacher = load_mono_network(taught_by)
         frames = max(config.model.frames, 1 if teacher is None else teacher.frames)
         dataset = MonoDataset(self.drives, config, self.depth, frames)
         network = build_mono_network(config.model, seed=seed)
@@ -169,7 +190,7 @@ class MonoStudy(Study[MonoVariant]):
         config = self._config(variant, seed)
         dataset = MonoDataset(self.held_out, config, self.depth, config.model.frames)
         prior = self._prior(MonoDataset(self.drives, config, self.depth, 1))
-        engine = SemanticEngine(self._network(variant, seed, weights), self.runner.process.device)
+        engine = SemanticEngine(load_mono_network(weights), self.runner.process.device)
         places = dataset.places[self.every - 1 :: self.every]
         return score(engine, config, self.depth, prior, places).numbers()
 
@@ -198,10 +219,6 @@ class MonoStudy(Study[MonoVariant]):
     def _config(self, variant: MonoVariant, seed: int) -> MonoConfig:
         settings = (*variant.settings, f"train.steps={self.steps}", f"train.seed={seed}")
         return override(self.config, settings)
-
-    def _network(self, variant: MonoVariant | None, seed: int, weights: Path) -> MonoOccNet:
-        assert variant is not None  # there are weights of it
-        return build_mono_network(self._config(variant, seed).model, weights)
 
     def _prior(self, dataset: MonoDataset) -> ClassPrior:
         return cached_prior(dataset, self.out / PRIOR)
