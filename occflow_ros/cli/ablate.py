@@ -13,7 +13,7 @@ import torch
 from occflow_ros.cli.arguments import positive_int, selection_of
 from occflow_ros.cli.train import add_training_arguments
 from occflow_ros.cli.train_mono import (
-    depth_folder,
+    depth_files,
     mono_config,
     mono_drives,
     mono_fingerprint,
@@ -154,7 +154,7 @@ def _mono_study(args: argparse.Namespace) -> MonoStudy:
         num_seeds=args.seeds,
         drives=drives,
         held_out=list(mono_drives(args.validate, Selection(), _ALL_SETS)),
-        depth=depth_folder(args),
+        depth=depth_files(args),
         every=args.validate_each,
         pretrained=args.init,
         teacher=args.teacher,

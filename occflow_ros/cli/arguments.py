@@ -63,6 +63,29 @@ def add_source_argument(parser: argparse.ArgumentParser, default: str | None = N
     )
 
 
+def add_data_argument(parser: argparse.ArgumentParser) -> None:
+    """The `--data` option of every command that goes through drives of several folders."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="recording folders, or roots of nuScenes or KITTI data sets",
+    )
+
+
+def add_sets_argument(parser: argparse.ArgumentParser) -> None:
+    """The `--sets` option: a part of each drive."""
+    parser.add_argument(
+        "--sets",
+        type=sets_range,
+        default=sets_range(":"),
+        metavar="A:B",
+        help="of each drive (default: all)",
+    )
+
+
 def add_selection_arguments(parser: argparse.ArgumentParser) -> None:
     """Which drives of its folders a command takes: `--scene`, `--split` and so on."""
     which = parser.add_mutually_exclusive_group()

@@ -9,11 +9,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from occflow_ros.cli.arguments import (
+    add_data_argument,
     add_device_argument,
     add_preset_argument,
     add_selection_arguments,
+    add_sets_argument,
     selection_of,
-    sets_range,
 )
 from occflow_ros.config import resolve
 from occflow_ros.data.drive import Drive
@@ -33,14 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("rendered", "transformers"),
         help="rendered from what our own network predicts, or a network of transformers for depth",
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="DIR",
-        help="recording folders, or roots of nuScenes or KITTI data sets",
-    )
+    add_data_argument(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -49,9 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for the depth of all drives; files that are there are kept",
     )
     add_selection_arguments(parser)
-    parser.add_argument(
-        "--sets", type=sets_range, default=sets_range(":"), metavar="A:B", help="of each drive"
-    )
+    add_sets_argument(parser)
     add_device_argument(parser)
     _add_rendered(parser.add_argument_group("rendered"))
     parser.add_argument_group("transformers").add_argument(

@@ -9,13 +9,14 @@ from pathlib import Path
 from tqdm import tqdm
 
 from occflow_ros.cli.arguments import (
+    add_data_argument,
     add_device_argument,
     add_preset_argument,
     add_selection_arguments,
+    add_sets_argument,
     count,
     positive_int,
     selection_of,
-    sets_range,
 )
 from occflow_ros.cli.semantic_options import (
     add_depth_arguments,
@@ -39,14 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol", required=True, choices=tuple(PROTOCOLS), help="what to compare with"
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="DIR",
-        help="recording folders, or roots of nuScenes or KITTI data sets",
-    )
+    add_data_argument(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -55,9 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the evaluation; given again, it goes on where it was stopped",
     )
     add_selection_arguments(parser)
-    parser.add_argument(
-        "--sets", type=sets_range, default=sets_range(":"), metavar="A:B", help="of each drive"
-    )
+    add_sets_argument(parser)
     parser.add_argument(
         "--each",
         type=positive_int,

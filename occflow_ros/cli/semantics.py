@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from occflow_ros.cli.arguments import (
+    add_data_argument,
     add_device_argument,
     add_preset_argument,
     add_selection_arguments,
+    add_sets_argument,
     count,
     positive_int,
     selection_of,
-    sets_range,
 )
 from occflow_ros.cli.semantic_options import (
     add_depth_arguments,
@@ -23,6 +25,8 @@ from occflow_ros.cli.semantic_options import (
     semantic_checkpoint,
 )
 from occflow_ros.config import Config, resolve
+from occflow_ros.data import semantic_kitti
+from occflow_ros.data.rebase import on_the_road
 from occflow_ros.depth.frame_depth import DepthFiles, RenderedDepth
 from occflow_ros.errors import ConfigError
 from occflow_ros.evaluation.semantic_files import (
@@ -32,20 +36,13 @@ from occflow_ros.evaluation.semantic_files import (
     write_semantics,
 )
 from occflow_ros.evaluation.semantic_source import SemanticSource
-from occflow_ros.evaluation.subject import open_subjects
+from occflow_ros.evaluation.subject import Subject, open_subjects
 from occflow_ros.weights import choose_semantics_weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow semantics`."""
-    parser.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="DIR",
-        help="recording folders, or roots of nuScenes or KITTI data sets",
-    )
+    add_data_argument(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -63,9 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_preset_argument(parser)
     add_depth_arguments(parser)
     add_selection_arguments(parser)
-    parser.add_argument(
-        "--sets", type=sets_range, default=sets_range(":"), metavar="A:B", help="of each drive"
-    )
+    add_sets_argument(parser)
     parser.add_argument(
         "--each",
         type=positive_int,
@@ -73,6 +68,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="take every K-th set; of SemanticKITTI those with voxel files count"
         " (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--ground-z",
+        type=float,
+        default=0.0,
+        metavar="M",
+        help="height of the road in the drive's base frame, for networks that expect it at 0; -1.73"
+        " for a drive of KITTI (default: %(default)s)",
     )
     parser.add_argument(
         "--pictures",
@@ -87,14 +90,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write one file for each set; raises ConfigError, DataError and OutputError."""
     source = _source(args, resolve(args.preset))
+    if args.ground_z and source.class_names == semantic_kitti.NAMES:
+        raise ConfigError("--ground-z: expected 0, as files of SemanticKITTI are in its own frame")
     files, drawn = 0, 0
     for data in args.data:
-        for subject in open_subjects(data, selection_of(args), args.sets):
+        for recorded in open_subjects(data, selection_of(args), args.sets):
+            subject = _on_the_road(recorded, args.ground_z)
             sets = sets_of_benchmark(subject, args.each)
             bar = _bar(subject.drive.name)
             written = write_semantics(subject, source, sets, args.out, args.pictures, bar)
             files, drawn = files + len(written.predictions), drawn + len(written.pictures)
     print(f"{files} predictions are in {args.out}, {drawn} pictures in {args.out / PICTURES}")
+
+
+def _on_the_road(subject: Subject, ground_z_m: float) -> Subject:
+    if not ground_z_m:
+        return subject
+    return replace(subject, drive=on_the_road(subject.drive, ground_z_m))
 
 
 def _source(args: argparse.Namespace, config: Config) -> SemanticSource:

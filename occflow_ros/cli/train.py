@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from occflow_ros.cli.arguments import (
+    add_data_argument,
     add_device_argument,
     add_selection_arguments,
+    add_sets_argument,
     count,
     positive_int,
     sets_range,
@@ -72,24 +74,11 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="a setting that differs, for example train.joint_stage.steps=2000; may be repeated",
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="DIR",
-        help="recording folders, or roots of nuScenes or KITTI data sets",
-    )
+    add_data_argument(parser)
     add_selection_arguments(parser)
     add_occflow_arguments(parser)
     add_mono_arguments(parser)
-    parser.add_argument(
-        "--sets",
-        type=sets_range,
-        default=sets_range(":"),
-        metavar="A:B",
-        help="sets of each drive to use",
-    )
+    add_sets_argument(parser)
     parser.add_argument(
         "--workers",
         type=count,

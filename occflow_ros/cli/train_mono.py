@@ -21,7 +21,7 @@ from occflow_ros.cli.training_run import (
 )
 from occflow_ros.config import override, resolve_among
 from occflow_ros.data.selection import Selection, open_drives
-from occflow_ros.depth.folder import DepthFolder
+from occflow_ros.depth.frame_depth import DepthFiles, FrameDepth
 from occflow_ros.models.build import build_mono_network, load_mono_network
 from occflow_ros.models.mono.mono_net import MonoOccNet
 from occflow_ros.mono_config import MONO_PRESETS, MonoConfig
@@ -47,7 +47,7 @@ def mono_run(args: argparse.Namespace, process: Process) -> TrainingRun[MonoSamp
     config = mono_config(args)
     teacher = None if args.teacher is None else load_mono_network(args.teacher)
     drives = list(mono_drives(args.data, selection_of(args), args.sets))
-    depth = depth_folder(args)
+    depth = depth_files(args)
     dataset = MonoDataset(drives, config, depth, frames_of(config, teacher))
     prior = cached_prior(dataset, args.out / PRIOR, _counting)
     network = build_mono_network(config.model, args.weights, config.train.seed)
@@ -70,9 +70,9 @@ def mono_config(args: argparse.Namespace) -> MonoConfig:
     return override(resolve_among(MONO_PRESETS, preset), args.set)
 
 
-def depth_folder(args: argparse.Namespace) -> DepthFolder:
-    """Depth of all images; raises ConfigError where none was named."""
-    return DepthFolder(needed(args, "depth", "the folder that `occflow depth` filled"))
+def depth_files(args: argparse.Namespace) -> DepthFiles:
+    """Depth of all images; raises ConfigError where none was named, DataError where it is not."""
+    return DepthFiles(needed(args, "depth", "the folder that `occflow depth` filled"))
 
 
 def mono_drives(folders: Iterable[Path], selection: Selection, sets: range) -> Iterator[MonoDrive]:
@@ -101,7 +101,7 @@ def frames_of(config: MonoConfig, teacher: MonoOccNet | None) -> int:
 def _validation(
     args: argparse.Namespace,
     config: MonoConfig,
-    depth: DepthFolder,
+    depth: FrameDepth,
     prior: ClassPrior,
     learner: MonoLearner,
 ) -> MonoHeldOut | None:

@@ -56,7 +56,7 @@ class DepthFiles:
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
-            raise DataError(f"{root}: expected a folder of depth files, found none")
+            raise DataError(f"{root}: expected a folder that `occflow depth` filled, found none")
         self._root = root
 
     @property
@@ -96,7 +96,9 @@ class RenderedDepth:
     ) -> None:
         self._source = NetworkDepth(config, weights, device)
         self._name = (
-            "random weights" if weights is None else f"{weights.name} {file_digest(weights, 'it')}"
+            "random weights"
+            if weights is None
+            else f"{weights.name} {file_digest(weights, 'checkpoint')}"
         )
 
     @property

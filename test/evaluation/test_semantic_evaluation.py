@@ -286,7 +286,7 @@ def test_files_in_the_layout_of_occ3d(written, mono_weights, depth_files, tmp_pa
             ["--weights", "MONO", "--semantics", "mono"],
             "--semantics: expected --weights of OccFlow",
         ),
-        (["--weights", "MONO", "--depth", "/nowhere"], "/nowhere: expected a folder of depth"),
+        (["--weights", "MONO", "--depth", "/nowhere"], "/nowhere: expected a folder that"),
         (["--weights", "MONO"], "--depth: expected --occupancy-weights to render it with"),
         (["--weights", "MONO", "--occupancy-weights", "MONO"], "expected weights of OccFlow"),
         (["--weights", "untrained", "--depth", "/nowhere"], "--depth: expected --weights of Mono"),

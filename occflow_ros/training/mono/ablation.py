@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from occflow_ros.config import override
-from occflow_ros.depth.folder import DepthFolder
+from occflow_ros.depth.frame_depth import FrameDepth
 from occflow_ros.engine import checkpoint
 from occflow_ros.engine.semantics import SemanticEngine
 from occflow_ros.models.build import build_mono_network, load_mono_network
@@ -137,7 +137,7 @@ class MonoStudy(Study[MonoVariant]):
     num_seeds: int
     drives: Sequence[MonoDrive]
     held_out: Sequence[MonoDrive]
-    depth: DepthFolder
+    depth: FrameDepth
     every: int
     pretrained: Path | None
     teacher: Path | None

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from occflow_ros.data.drive import CameraSet, Drive
 from occflow_ros.data.sensors import load_frame
-from occflow_ros.depth.folder import STRIDE_PX, DepthFolder
+from occflow_ros.depth.frame_depth import FrameDepth
 from occflow_ros.errors import ConfigError, DataError
 from occflow_ros.mono_config import MonoConfig
 from occflow_ros.structures import VoxelGrid
@@ -64,7 +63,7 @@ class MonoDataset(Dataset[Drawn[MonoSample]]):
     """
 
     def __init__(
-        self, drives: Sequence[MonoDrive], config: MonoConfig, depth: DepthFolder, frames: int
+        self, drives: Sequence[MonoDrive], config: MonoConfig, depth: FrameDepth, frames: int
     ) -> None:
         self._config, self._depth, self._frames = config, depth, frames
         _check_mirror(config)
@@ -75,7 +74,7 @@ class MonoDataset(Dataset[Drawn[MonoSample]]):
             raise DataError("expected sets with true classes of their voxels, found none")
         for one, index in _ends(self._places):
             class_truth(one, index, self.grid, config.model.classes)
-            _depth_maps(one.drive, index, list(one.drive.cameras), config, depth)
+            next(depth.depths(one.drive, (index,), config.model.image_hw_px))
 
     @property
     def grid(self) -> VoxelGrid:
@@ -114,7 +113,7 @@ def load_sample(
     one: MonoDrive,
     index: int,
     config: MonoConfig,
-    depth: DepthFolder,
+    depth: FrameDepth,
     frames: int,
     generator: torch.Generator,
 ) -> MonoSample:
@@ -143,7 +142,7 @@ def load_sample(
     classes = on_grid(voxels, model.grid.voxels, model.classes, f"{drive.name}, set {index}")
     return MonoSample(
         frames=loaded,
-        depth_m=_depth_maps(drive, index, cameras, config, depth),
+        depth_m=next(depth.depths(seen, (len(seen.sets) - 1,), model.image_hw_px)),
         classes=torch.from_numpy(classes),
         pixels=pixel_classes(one, index, loaded[0], voxels, model.classes),
     )
@@ -171,21 +170,6 @@ def _draw_cameras(
     order = torch.randperm(len(names), generator=generator).tolist()
     drawn = sorted(order, key=lambda number: names[number] not in camera_set.images)[:count]
     return [names[number] for number in sorted(drawn)]
-
-
-def _depth_maps(
-    drive: Drive, index: int, cameras: Sequence[str], config: MonoConfig, depth: DepthFolder
-) -> Tensor:
-    """Depth (N, h, w) of the images of a set as the network takes them, 0 where there is none."""
-    height, width = config.model.image_hw_px
-    images = drive.sets[index].images
-    depth_m = torch.zeros((len(cameras), height // STRIDE_PX, width // STRIDE_PX))
-    for number, name in enumerate(cameras):
-        if (image := images.get(name)) is not None:
-            source_hw_px = drive.cameras[name].height_px, drive.cameras[name].width_px
-            found = depth.read(drive.name, name, image.stamp_ns, source_hw_px, (height, width))
-            depth_m[number] = torch.from_numpy(found)
-    return depth_m
 
 
 def _ends(places: Sequence[Place]) -> list[Place]:

@@ -10,7 +10,7 @@ from functools import reduce
 
 import torch
 
-from occflow_ros.depth.folder import DepthFolder
+from occflow_ros.depth.frame_depth import FrameDepth
 from occflow_ros.engine.semantics import SemanticEngine, SemanticVoxels
 from occflow_ros.geometry.camera import Image
 from occflow_ros.metrics.semantic_iou import ClassCounts, count_classes, no_counts
@@ -78,7 +78,7 @@ class MonoHeldOut:
 
     learner: MonoLearner
     dataset: MonoDataset
-    depth: DepthFolder
+    depth: FrameDepth
     prior: ClassPrior
     every: int
 
@@ -108,7 +108,7 @@ class MonoHeldOut:
 def score(
     engine: SemanticEngine,
     config: MonoConfig,
-    depth: DepthFolder,
+    depth: FrameDepth,
     prior: ClassPrior,
     places: Sequence[Place],
 ) -> Scores:

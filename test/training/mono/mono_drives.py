@@ -11,6 +11,7 @@ from occflow_ros.data.drive import Camera, CameraSet, Drive, OccupancyTruth, Sen
 from occflow_ros.data.sensors import write_image, write_lidar
 from occflow_ros.data.truth import write_truth
 from occflow_ros.depth.folder import DepthFolder
+from occflow_ros.depth.frame_depth import DepthFiles
 from occflow_ros.geometry import se3
 from occflow_ros.mono_config import ClassesConfig, MonoConfig
 from occflow_ros.training_config import AugmentationConfig
@@ -118,4 +119,4 @@ def write_depths(drive, folder, only=None):
             if only is None or number in only:
                 depth_m = np.full((8, 16), 1.0 + number + 0.5 * list(drive.cameras).index(name))
                 depth.write(drive.name, name, image.stamp_ns, depth_m)
-    return depth
+    return DepthFiles(folder)
