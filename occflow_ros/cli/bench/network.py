@@ -91,7 +91,8 @@ def _totals(
     where = "allocated on the device" if is_cuda(options.device) else "resident, whole process"
     yield Measurement("network.peak memory", run.peak_bytes / 2**20, "MiB", where)
     if not is_cuda(options.device):
-        beyond = (run.peak_bytes - before_bytes) / 2**20
+        # The kernel may have taken back pages of the process meanwhile.
+        beyond = max(0, run.peak_bytes - before_bytes) / 2**20
         yield Measurement(
             "network.peak memory of a step", beyond, "MiB", "beyond what was resident before"
         )
