@@ -8,8 +8,8 @@ from occflow_ros import weights
 from occflow_ros.config import PRESETS, override, preset
 from occflow_ros.engine import checkpoint
 from occflow_ros.errors import DataError
-from occflow_ros.models.build import build_network
-from occflow_ros.mono_config import MONO_PRESETS
+from occflow_ros.models.build import build_network, load_mono_network
+from occflow_ros.mono_config import MONO_PRESETS, MonoConfig
 
 SHIPPED = sorted(Path(weights.__file__).parent.glob("*.safetensors"))
 LARGEST_BYTES = 20 * 2**20
@@ -27,6 +27,18 @@ def test_they_fit_their_preset_and_say_how_they_were_made(path):
     assert weights.choose_weights("", model) == path
     assert build_network(model, path).weights_source == str(path)
     assert {"step", "sharpness_per_m", "fingerprint"} <= set(checkpoint.load(path).metadata)
+    assert path.stat().st_size <= LARGEST_BYTES
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in SHIPPED if p.stem in MONO_PRESETS], ids=lambda p: p.stem
+)
+def test_semantic_ones_fit_their_preset_and_bring_their_classes(path):
+    model = MONO_PRESETS[path.stem].model
+    assert checkpoint.fits(model, checkpoint.load(path, MonoConfig).config.model)
+    network = load_mono_network(path)
+    assert network.weights_source == str(path)
+    assert network.class_names == model.classes.names
     assert path.stat().st_size <= LARGEST_BYTES
 
 
