@@ -37,6 +37,7 @@ class ApproximateTime(SimpleFilter):
         self._received: Counter[str] = Counter()
         self._last_ns: dict[str, int] = {}
         self._sets = 0
+        self._time_jumps = 0
         for name, source in inputs.items():
             source.registerCallback(self._note, name)  # before the synchroniser's own
         self._inner = ApproximateTimeSynchronizer([*inputs.values()], queue_size, tolerance_s)
@@ -59,6 +60,16 @@ class ApproximateTime(SimpleFilter):
             for name, queue in zip(self._names, self._inner.queues)
         }
 
+    @property
+    def dropped_sets(self) -> int:
+        """None: sets that are not whole do not form."""
+        return 0
+
+    @property
+    def time_jumps(self) -> int:
+        """How often the time of a camera went back."""
+        return self._time_jumps
+
     def poll(self, now_s: float) -> None:
         """Nothing waits for time to pass."""
 
@@ -71,6 +82,7 @@ class ApproximateTime(SimpleFilter):
         place_ns = stamp_ns(message.header)
         latest_ns = place_ns + self._tolerance_ns
         if self._last_ns.get(name, 0) > latest_ns:
+            self._time_jumps += 1
             for queue in self._inner.queues:
                 for late_ns in [queued_ns for queued_ns in queue if queued_ns > latest_ns]:
                     del queue[late_ns]

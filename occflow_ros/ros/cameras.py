@@ -120,11 +120,16 @@ class CameraInputs:
         self._timer = self._poll_timer() if config.may_lack_cameras else None
 
     def facts(self) -> dict[str, object]:
-        """What became of the images of each camera, for diagnostics."""
-        return {
+        """What became of the images of each camera and of sets, for diagnostics."""
+        images = {
             f"images.{name}.{key}": count
             for name, counts in self._synchronizer.counts.items()
             for key, count in asdict(counts).items()
+        }
+        return {
+            **images,
+            "sets.too_few_cameras": self._synchronizer.dropped_sets,
+            "time_jumps": self._synchronizer.time_jumps,
         }
 
     def problems(self) -> list[str]:

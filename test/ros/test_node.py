@@ -186,6 +186,7 @@ def test_the_node_recovers_and_counts_every_set(ready):
     ready.wait_until(lambda: ready.summary.get("processed") == "1", "the summary")
     assert (ready.summary["dropped"], ready.summary["dropped.bad_image"]) == ("1", "1")
     assert ready.summary["images.left.received"] == ready.summary["images.left.used"] == "2"
+    assert ready.summary["sets.too_few_cameras"] == ready.summary["time_jumps"] == "0"
     assert ready.summary["weights"].startswith("untrained")
 
 
