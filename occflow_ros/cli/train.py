@@ -136,8 +136,8 @@ def train(args: argparse.Namespace, process: Process) -> None:
     """This process's part."""
     if (args.out / STATE).is_file() and not args.resume:
         raise OutputError(f"{args.out}: holds a run; go on with --resume, or take another --out")
-    args.out.mkdir(parents=True, exist_ok=True)
     prepared = _METHODS[args.model](args, process)
     if process.writes:
+        args.out.mkdir(parents=True, exist_ok=True)
         write_text(args.out / "config.yaml", dump(prepared.trainer.config))
     prepared.trainer.run(ProgressMonitor(args.out, prepared.validation))

@@ -49,9 +49,10 @@ def mono_run(args: argparse.Namespace, process: Process) -> TrainingRun[MonoSamp
     drives = list(mono_drives(args.data, selection_of(args), args.sets))
     depth = depth_files(args)
     dataset = MonoDataset(drives, config, depth, frames_of(config, teacher))
-    prior = cached_prior(dataset, args.out / PRIOR, _counting)
     network = build_mono_network(config.model, args.weights, config.train.seed)
     begin_with(network, args.init, process)
+    args.out.mkdir(parents=True, exist_ok=True)
+    prior = cached_prior(dataset, args.out / PRIOR, _counting)
     learner = MonoLearner(network, config, torch.from_numpy(prior.class_counts), teacher)
     trainer = Trainer(
         learner=learner,

@@ -113,6 +113,7 @@ def test_a_teacher_of_other_channels_is_refused(made, tmp_path, capsys):
 def test_what_is_missing_or_does_not_fit_is_named(made, tmp_path, capsys, options, message):
     assert train(made, tmp_path / "run", *options) == 1
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_depth_has_to_be_named(made, tmp_path, capsys):
