@@ -23,11 +23,10 @@ from occflow_ros.config import override, resolve_among
 from occflow_ros.data.selection import Selection, open_drives
 from occflow_ros.depth.frame_depth import DepthFiles, FrameDepth
 from occflow_ros.models.build import build_mono_network, load_mono_network
-from occflow_ros.models.mono.mono_net import MonoOccNet
 from occflow_ros.mono_config import MONO_PRESETS, MonoConfig
 from occflow_ros.training.mono.dataset import MonoDataset, MonoDrive
 from occflow_ros.training.mono.held_out import MonoHeldOut
-from occflow_ros.training.mono.learner import MonoLearner
+from occflow_ros.training.mono.learner import MonoLearner, frames_of
 from occflow_ros.training.mono.prior import PRIOR, ClassPrior, cached_prior
 from occflow_ros.training.mono.sample import MonoSample
 from occflow_ros.training.processes import Process
@@ -92,11 +91,6 @@ def mono_fingerprint(drives: Iterable[MonoDrive], teacher: Path | None) -> str:
     if teacher is not None:
         digest.update(teacher.read_bytes())
     return digest.hexdigest()
-
-
-def frames_of(config: MonoConfig, teacher: MonoOccNet | None) -> int:
-    """How many images of a camera a sample needs."""
-    return max(config.model.frames, 1 if teacher is None else teacher.frames)
 
 
 def _validation(

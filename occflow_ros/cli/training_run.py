@@ -12,7 +12,7 @@ from torch import nn
 
 from occflow_ros.data.drive import Drive
 from occflow_ros.data.selection import Selection
-from occflow_ros.engine.checkpoint import fitting_weights
+from occflow_ros.engine import checkpoint
 from occflow_ros.errors import ConfigError
 from occflow_ros.training.learner import SampleT
 from occflow_ros.training.monitor import Validation
@@ -47,11 +47,9 @@ def begin_with(network: nn.Module, path: Path | None, process: Process) -> None:
     """Give the network the values of another one where they fit, as `--init` says."""
     if path is None:
         return
-    own = network.state_dict()
-    fitting = fitting_weights(path, own)
-    network.load_state_dict(own | fitting)
+    fitting, own = checkpoint.begin_with(network, path)
     if process.writes:
-        print(f"{path}: {len(fitting)} of {len(own)} parameters fit")
+        print(f"{path}: {fitting} of {own} parameters fit")
 
 
 def needed(args: argparse.Namespace, option: str, what: str) -> Path:

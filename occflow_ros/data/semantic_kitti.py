@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from occflow_ros.data import classes
-from occflow_ros.structures import VoxelGrid
+from occflow_ros.structures import UNKNOWN_CLASS_ID, VoxelGrid
 
 Labels = npt.NDArray[np.uint16]
 Classes = npt.NDArray[np.uint8]
@@ -65,7 +65,7 @@ MOVABLE = tuple(
 GROUND = tuple(
     NAMES.index(name) for name in ("road", "parking", "sidewalk", "other-ground", "terrain")
 )
-IGNORED = 255
+IGNORED = UNKNOWN_CLASS_ID
 """In place of a class: the label belongs to none."""
 
 _UNKNOWN = 254

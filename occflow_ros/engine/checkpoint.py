@@ -249,6 +249,21 @@ def fitting_weights(path: Path, parameters: Mapping[str, Tensor]) -> dict[str, T
     return fitting
 
 
+def begin_with(network: nn.Module, path: Path) -> tuple[int, int]:
+    """Give a network the values of a file where they fit, see `fitting_weights`.
+
+    Returns:
+        how many of its parameters fit, and how many it has.
+
+    Raises:
+        DataError: as `fitting_weights`.
+    """
+    own = network.state_dict()
+    fitting = fitting_weights(path, own)
+    network.load_state_dict(own | fitting)
+    return len(fitting), len(own)
+
+
 def sharpness_per_m(path: Path | None, model: ModelConfig) -> float:
     """ξ of equation 13 with which training of a checkpoint ended; raises DataError.
 

@@ -151,9 +151,9 @@ class Study(ABC, Generic[VariantT]):
         del variant
         return None
 
+    @abstractmethod
     def cell(self, column: str, variant: VariantT) -> str:
         """Of one of the columns `Ablation.more`."""
-        raise NotImplementedError(f"{column} of {variant.name}")
 
 
 def variants_of(ablations: Sequence[Ablation[VariantT]]) -> tuple[VariantT, ...]:

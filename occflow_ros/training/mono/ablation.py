@@ -23,7 +23,7 @@ from occflow_ros.mono_config import MonoConfig
 from occflow_ros.table import number
 from occflow_ros.training.mono.dataset import MonoDataset, MonoDrive
 from occflow_ros.training.mono.held_out import score
-from occflow_ros.training.mono.learner import MonoLearner
+from occflow_ros.training.mono.learner import MonoLearner, frames_of
 from occflow_ros.training.mono.prior import PRIOR, ClassPrior, cached_prior
 from occflow_ros.training.study import Ablation, Numbers, Runner, Study
 
@@ -176,12 +176,10 @@ class MonoStudy(Study[MonoVariant]):
             taught_by = self.teacher or needed
             assert taught_by is not None  # `needs` names one where none is given
             teacher = load_mono_network(taught_by)
-        frames = max(config.model.frames, 1 if teacher is None else teacher.frames)
-        dataset = MonoDataset(self.drives, config, self.depth, frames)
+        dataset = MonoDataset(self.drives, config, self.depth, frames_of(config, teacher))
         network = build_mono_network(config.model, seed=seed)
         if variant.pretrained and self.pretrained is not None:
-            own = network.state_dict()
-            network.load_state_dict(own | checkpoint.fitting_weights(self.pretrained, own))
+            checkpoint.begin_with(network, self.pretrained)
         counts = torch.from_numpy(self._prior(dataset).class_counts)
         self.runner.train(MonoLearner(network, config, counts, teacher), dataset, config, folder)
 

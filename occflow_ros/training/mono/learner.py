@@ -153,6 +153,11 @@ class MonoLearner(Learner[MonoSample]):
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._reduced)
 
 
+def frames_of(config: MonoConfig, teacher: MonoOccNet | None) -> int:
+    """How many images of a camera a sample needs."""
+    return max(config.model.frames, 1 if teacher is None else teacher.frames)
+
+
 class _Teacher:
     """A frozen network that is no part of the learner: no module, so that nothing finds it."""
 
