@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
+from collections.abc import Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from pydantic import Field
@@ -43,7 +45,7 @@ class Watch(ConfiguredNode):
     def _print(self, array: DiagnosticArray) -> None:
         for status in array.status:
             if status.name.endswith((FRAME_STATUS, SUMMARY_STATUS)):
-                print(json.dumps(_values(status)), flush=True)
+                print_line(values_of(status))
 
 
 def main() -> None:
@@ -56,9 +58,16 @@ def _work(stop: threading.Event) -> None:
     with process.spinning(watch, stop):
         while not watch.connected and not stop.wait(POLL_S):
             pass
-        print(json.dumps({"ready": True}), flush=True)
+        print_line({"ready": True})
         stop.wait()
 
 
-def _values(status: DiagnosticStatus) -> dict[str, str]:
+def print_line(value: Mapping[str, object]) -> None:
+    """In one write: the executor's thread and the main one would mix the pieces of two lines."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def values_of(status: DiagnosticStatus) -> dict[str, str]:
+    """What a status says, by key."""
     return {item.key: item.value for item in status.values}
