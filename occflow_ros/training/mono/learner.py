@@ -41,6 +41,10 @@ class VoxelTruth:
     classes: Tensor
     cells: CoarseOccupancy
 
+    def occupied(self, empty_id: int) -> Tensor:
+        """(1, X, Y, Z) bool, voxels that something fills, whatever it is."""
+        return (self.classes != empty_id) & (self.classes != UNKNOWN_CLASS_ID)
+
 
 class MonoLearner(Learner[MonoSample]):
     """Sample to loss, in one stage.
@@ -112,7 +116,7 @@ class MonoLearner(Learner[MonoSample]):
         return {
             "semantic_2d": lambda: self._semantic_2d(prediction.features, sample),
             "distillation": lambda: distillation_loss(
-                prediction.volume.float(), self._taught(views, sample), truth.cells.occupied
+                logits, self._taught(views, sample), truth.occupied(empty_id)
             ),
             "cross_entropy": lambda: voxel_cross_entropy(logits, truth.classes, self.class_weights),
             "semantic_affinity": lambda: semantic_affinity_loss(logits, truth.classes),
@@ -140,7 +144,7 @@ class MonoLearner(Learner[MonoSample]):
         return pixel_cross_entropy(logits.float(), pixels.camera, pixels.location, pixels.class_id)
 
     def _taught(self, views: Views, sample: MonoSample) -> Tensor:
-        """F̃_T of equation 9, (1, C, X', Y', Z')."""
+        """What the teacher reads from F̃_T of equation 9, (1, classes, X, Y, Z) logits."""
         assert self._teach is not None  # the term is off without a teacher
         with self._computing():
             return self._teach(views, sample.depth_m.unsqueeze(0)).float()
@@ -162,17 +166,17 @@ class _Teacher:
     """A frozen network that is no part of the learner: no module, so that nothing finds it."""
 
     def __init__(self, network: MonoOccNet, student: MonoOccNet) -> None:
-        for name in ("volume_grid", "channels", "class_names"):
+        for name in ("grid", "class_names"):
             got, expected = getattr(network, name), getattr(student, name)
             if got != expected:
                 raise ConfigError(f"teacher.{name}: expected {expected} of the student, got {got}")
         self._network = network.eval().requires_grad_(False)
 
     def __call__(self, views: Views, depth_m: Tensor) -> Tensor:
-        """F̃ (B, C, X', Y', Z') without gradient, from its own number of frames."""
+        """Logits (B, classes, X, Y, Z) without gradient, from its own number of frames."""
         with torch.no_grad():
             prediction: MonoPrediction = self._network.to(depth_m.device)(views, depth_m)
-        return prediction.volume
+        return prediction.logits
 
 
 def cells_seen(views: Views, grid: VoxelGrid) -> Tensor:

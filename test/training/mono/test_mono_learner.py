@@ -25,6 +25,7 @@ from occflow_ros.mono_config import (
     MonoLossesConfig,
     MonoTrainConfig,
 )
+from occflow_ros.structures import UNKNOWN_CLASS_ID
 from occflow_ros.training.mono.learner import MonoLearner, cells_seen
 from occflow_ros.training.mono.sample import MonoSample, PixelClasses
 from occflow_ros.training.optimizer import build_optimizer, set_rate
@@ -96,10 +97,11 @@ def test_each_part_is_its_loss_of_what_the_network_says():
         maps = network.semantic_decoder(said.features[0])
     classes, pixels = sample.classes[None], sample.pixels
     cells = CoarseOccupancy.of(classes, EMPTY)
+    occupied = (classes != EMPTY) & (classes != UNKNOWN_CLASS_ID)
     sees = cells_seen(views, network.volume_grid)
     expected = {
         "semantic_2d": pixel_cross_entropy(maps, pixels.camera, pixels.location, pixels.class_id),
-        "distillation": distillation_loss(said.volume, taught.volume, cells.occupied),
+        "distillation": distillation_loss(said.logits, taught.logits, occupied),
         "cross_entropy": voxel_cross_entropy(said.logits, classes, class_balance(FREQUENCIES)),
         "semantic_affinity": semantic_affinity_loss(said.logits, classes),
         "geometric_affinity": geometric_affinity_loss(said.logits, classes, EMPTY),
@@ -177,8 +179,8 @@ def test_student_and_teacher_look_at_as_many_frames_as_each_wants_and_there_are(
     views, depth_m = views_of(sample.frames, CPU), sample.depth_m[None]
     with torch.no_grad():
         said, taught = student(views.newest(1), depth_m), teacher(views.newest(2), depth_m)
-    where = CoarseOccupancy.of(sample.classes[None], EMPTY).occupied
-    torch.testing.assert_close(part, distillation_loss(said.volume, taught.volume, where))
+    where = (sample.classes[None] != EMPTY) & (sample.classes[None] != UNKNOWN_CLASS_ID)
+    torch.testing.assert_close(part, distillation_loss(said.logits, taught.logits, where))
 
 
 def test_the_teacher_is_frozen_and_no_part_of_the_learner():
@@ -202,10 +204,9 @@ def test_a_teacher_of_no_weight_is_not_asked():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"channels": 16}, r"teacher.channels: expected 8 of the student, got 16"),
         (
             {"grid": GridConfig(lower_m=(-8, -8, -1), upper_m=(8, 8, 3), shape=(8, 8, 4))},
-            r"teacher.volume_grid: expected VoxelGrid\(.*shape=\(8, 8, 2\)\) .*shape=\(4, 4, 2\)",
+            r"teacher.grid: expected VoxelGrid\(.*shape=\(16, 16, 4\)\) .*shape=\(8, 8, 4\)",
         ),
         (
             {"classes": ClassesConfig(names=("car", "road", "empty"))},
@@ -216,6 +217,11 @@ def test_a_teacher_of_no_weight_is_not_asked():
 def test_a_teacher_that_does_not_fit_is_refused(changes, message):
     with pytest.raises(ConfigError, match=message):
         learner_of(teacher=tiny_mono(**changes))
+
+
+def test_a_teacher_may_have_other_channels():
+    wide = tiny_mono(seed=1, channels=16)
+    assert loss_of(learner_of(teacher=wide), sample_of()).parts["distillation"] > 0
 
 
 def test_frequencies_are_of_the_classes():
