@@ -17,3 +17,7 @@ class DataError(OccflowError):
 
 class OutputError(OccflowError):
     """An output folder that is occupied or cannot be written."""
+
+
+class PartError(OccflowError):
+    """A part of the work whose processes died again and again, for example for lack of memory."""

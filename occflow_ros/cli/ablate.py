@@ -14,11 +14,19 @@ from occflow_ros.cli.arguments import positive_int, selection_of
 from occflow_ros.cli.train import add_training_arguments
 from occflow_ros.cli.train_mono import (
     depth_files,
+    labelled_drives,
     mono_config,
     mono_drives,
     mono_fingerprint,
 )
 from occflow_ros.cli.train_occflow import fingerprint, occflow_config, training_drives
+from occflow_ros.cli.train_refine import (
+    RECORDINGS,
+    add_refine_validation_arguments,
+    refine_config,
+    refine_drives,
+    refine_fingerprint,
+)
 from occflow_ros.data.selection import Selection
 from occflow_ros.evaluation.subject import open_subjects
 from occflow_ros.output import write_text
@@ -27,6 +35,8 @@ from occflow_ros.training.ablation import ABLATIONS, Budget, OccFlowStudy
 from occflow_ros.training.monitor import ProgressMonitor
 from occflow_ros.training.mono.ablation import MONO_ABLATIONS, MonoStudy, with_one_teacher
 from occflow_ros.training.processes import Process
+from occflow_ros.training.refine.ablation import REFINE_ABLATIONS, RefineStudy
+from occflow_ros.training.refine.dataset import fit_recording
 from occflow_ros.training.study import (
     Ablation,
     Runner,
@@ -44,10 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow ablate`."""
     parser.add_argument(
         "--table",
-        choices=(*ABLATIONS, "all", "mono"),
+        choices=(*ABLATIONS, "all", "mono", "refine"),
         default="all",
-        help="rows to train: of OccFlow one table or all, or those of MonoOcc (default: "
-        "%(default)s)",
+        help="rows to train: of OccFlow one table or all, those of MonoOcc, or those of OccFiner "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--steps", type=positive_int, required=True, metavar="N", help="of a run, both stages"
@@ -73,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="synthetic drives that are held out, with `occflow synth --truth all`",
     )
+    add_refine_validation_arguments(parser)
     parser.add_argument(
         "--validate-each",
         type=positive_int,
@@ -124,6 +135,8 @@ def _plan(args: argparse.Namespace) -> tuple[Study[Any], Mapping[str, Ablation[A
     if args.table == "mono":
         study = _mono_study(args)
         return study, MONO_ABLATIONS if study.teacher is None else with_one_teacher()
+    if args.table == "refine":
+        return _refine_study(args), REFINE_ABLATIONS
     chosen = ABLATIONS if args.table == "all" else {args.table: ABLATIONS[args.table]}
     return _occflow_study(args), chosen
 
@@ -146,7 +159,7 @@ def _occflow_study(args: argparse.Namespace) -> OccFlowStudy:
 
 
 def _mono_study(args: argparse.Namespace) -> MonoStudy:
-    drives = list(mono_drives(args.data, selection_of(args), args.sets))
+    drives = labelled_drives(args)
     args.out.mkdir(parents=True, exist_ok=True)
     return MonoStudy(
         config=mono_config(args),
@@ -159,7 +172,27 @@ def _mono_study(args: argparse.Namespace) -> MonoStudy:
         pretrained=args.init,
         teacher=args.teacher,
         out=args.out,
-        runner=_runner(args, mono_fingerprint(drives, None)),
+        runner=_runner(args, mono_fingerprint(drives, None, args.labels)),
+    )
+
+
+def _refine_study(args: argparse.Namespace) -> RefineStudy:
+    imported = args.out / RECORDINGS
+    drives = list(
+        refine_drives(args.recordings, args.data, selection_of(args), args.sets, imported)
+    )
+    held_out = refine_drives(
+        args.validate_recordings, args.validate, Selection(), _ALL_SETS, imported
+    )
+    return RefineStudy(
+        config=fit_recording(refine_config(args), drives[0].recording.info),
+        steps=args.steps,
+        num_seeds=args.seeds,
+        drives=drives,
+        held_out=list(held_out),
+        every=args.validate_each,
+        out=args.out,
+        runner=_runner(args, refine_fingerprint(drives)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -31,6 +32,14 @@ def positive_float(text: str) -> float:
     if not 0.0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
     return value
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """`NAME=PATH`, the name a word."""
+    name, _, path = text.partition("=")
+    if not re.fullmatch(r"[\w.-]+", name) or not path:
+        raise argparse.ArgumentTypeError(f"expected NAME=PATH, the name a word, got {text!r}")
+    return name, Path(path)
 
 
 def sets_range(text: str) -> range:

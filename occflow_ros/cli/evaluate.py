@@ -15,6 +15,7 @@ from occflow_ros.cli.arguments import (
     add_selection_arguments,
     add_sets_argument,
     count,
+    named_path,
     positive_int,
     selection_of,
 )
@@ -86,7 +87,16 @@ def _add_predictions(group: argparse._ArgumentGroup) -> None:
         type=Path,
         metavar="DIR",
         help="instead of a network: the bag of a node, SemanticKITTI's sequences/XX/predictions, "
-        "labels as occflow labels names them, or the prior.npz of a training of MonoOcc",
+        "labels as occflow labels names them, recordings of occflow refine or corrupt, or the "
+        "prior.npz of a training of MonoOcc",
+    )
+    group.add_argument(
+        "--beside",
+        action="append",
+        default=[],
+        type=named_path,
+        metavar="NAME=DIR",
+        help="other recorded predictions, compared on the same sets; may be repeated",
     )
     add_device_argument(group)
 
@@ -125,10 +135,13 @@ def run(args: argparse.Namespace) -> None:
     """Go through what is missing, print the tables and write the report."""
     job = _job(args)
     protocol = PROTOCOLS[job.protocol]
-    outcome = evaluate(job, args.out, args.workers, _bar)
+    beside = dict(args.beside)
+    if len(beside) != len(args.beside):
+        raise ConfigError("--beside: expected different names")
+    outcome = evaluate(job, args.out, args.workers, _bar, beside)
     print(report.as_console(protocol, outcome))
     written = report.write_report(args.out, protocol, outcome)
-    written += draw_gallery(args.out, Evaluator(job), outcome.records, args.worst)
+    written += draw_gallery(args.out, Evaluator(job), outcome.records, args.worst, beside)
     if not can_plot():
         print(MISSING)
     print(f"{len(written)} files are in {args.out}: {written[0].name} has the numbers")

@@ -28,6 +28,7 @@ from occflow_ros.config import Config, resolve
 from occflow_ros.data import semantic_kitti
 from occflow_ros.data.rebase import on_the_road
 from occflow_ros.depth.frame_depth import DepthFiles, RenderedDepth
+from occflow_ros.engine import checkpoint
 from occflow_ros.errors import ConfigError
 from occflow_ros.evaluation.semantic_files import (
     PICTURES,
@@ -36,7 +37,9 @@ from occflow_ros.evaluation.semantic_files import (
     write_semantics,
 )
 from occflow_ros.evaluation.semantic_source import SemanticSource
+from occflow_ros.evaluation.sources import NetworkSource, Source
 from occflow_ros.evaluation.subject import Subject, open_subjects
+from occflow_ros.mono_config import MonoConfig
 from occflow_ros.weights import choose_semantics_weights
 
 
@@ -56,6 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="FILE",
         help="checkpoint of MonoOcc (default: what comes with the package)",
+    )
+    parser.add_argument(
+        "--with-motion",
+        action="store_true",
+        help="as the node with semantics: what is occupied and how it moves from the network of"
+        " occupancy that --preset names, what it is from MonoOcc",
     )
     add_preset_argument(parser)
     add_depth_arguments(parser)
@@ -89,8 +98,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write one file for each set; raises ConfigError, DataError and OutputError."""
-    source = _source(args, resolve(args.preset))
-    if args.ground_z and source.class_names == semantic_kitti.NAMES:
+    weights, config = _weights(args), resolve(args.preset)
+    source = _node(args, config, weights) if args.with_motion else _alone(args, config, weights)
+    names = checkpoint.load(weights, MonoConfig).config.model.classes.names
+    if args.ground_z and names == semantic_kitti.NAMES:
         raise ConfigError("--ground-z: expected 0, as files of SemanticKITTI are in its own frame")
     files, drawn = 0, 0
     for data in args.data:
@@ -98,7 +109,9 @@ def run(args: argparse.Namespace) -> None:
             subject = _on_the_road(recorded, args.ground_z)
             sets = sets_of_benchmark(subject, args.each)
             bar = _bar(subject.drive.name)
-            written = write_semantics(subject, source, sets, args.out, args.pictures, bar)
+            written = write_semantics(
+                subject, source, sets, args.out, args.pictures, bar, args.with_motion
+            )
             files, drawn = files + len(written.predictions), drawn + len(written.pictures)
     print(f"{files} predictions are in {args.out}, {drawn} pictures in {args.out / PICTURES}")
 
@@ -109,15 +122,24 @@ def _on_the_road(subject: Subject, ground_z_m: float) -> Subject:
     return replace(subject, drive=on_the_road(subject.drive, ground_z_m))
 
 
-def _source(args: argparse.Namespace, config: Config) -> SemanticSource:
+def _weights(args: argparse.Namespace) -> Path:
     weights = semantic_checkpoint(args.weights)
     if args.weights and weights is None:
         raise ConfigError(f"--weights: expected a checkpoint of MonoOcc, got {args.weights}")
-    if weights is None:
-        weights = choose_semantics_weights("", config.model)
+    return weights or choose_semantics_weights("", resolve(args.preset).model)
+
+
+def _alone(args: argparse.Namespace, config: Config, weights: Path) -> Source:
     folder, renderer = chosen_depth(args, config)
     depth = RenderedDepth(config, renderer, args.device) if folder is None else DepthFiles(folder)
     return SemanticSource(weights, depth, args.device, config.stream.precision)
+
+
+def _node(args: argparse.Namespace, config: Config, weights: Path) -> Source:
+    folder, renderer = chosen_depth(args, config)
+    if folder is not None:
+        raise ConfigError(f"--depth: expected rendered with --with-motion, got {folder}")
+    return NetworkSource(config, renderer, args.device, weights)
 
 
 def _bar(description: str) -> Progress:

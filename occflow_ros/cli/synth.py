@@ -65,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="occupancy of each annotated set, or also depth, optical flow and masks of each image"
         " (default: %(default)s)",
     )
+    parser.add_argument(
+        "--back",
+        action="store_true",
+        help="drive the street of this seed, number of frames and rate the other way, in one frame"
+        " with the drive there",
+    )
     add_device_argument(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace a filled folder")
 
@@ -79,6 +85,7 @@ def run(args: argparse.Namespace) -> None:
             image_hw_px=args.image_size,
             sweeps=args.sweeps,
             truth=args.truth,
+            back=args.back,
             device=args.device,
         )
     except ValueError as error:

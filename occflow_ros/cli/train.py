@@ -1,4 +1,4 @@
-"""Train OccFlow without 3D labels, or MonoOcc with the classes of voxels."""
+"""Train OccFlow without 3D labels, or MonoOcc or OccFiner with the classes of voxels."""
 
 from __future__ import annotations
 
@@ -18,12 +18,18 @@ from occflow_ros.cli.arguments import (
 )
 from occflow_ros.cli.train_mono import add_mono_arguments, mono_run
 from occflow_ros.cli.train_occflow import add_occflow_arguments, occflow_run
+from occflow_ros.cli.train_refine import (
+    add_refine_arguments,
+    add_refine_validation_arguments,
+    refine_run,
+)
 from occflow_ros.cli.training_run import TrainingRun
 from occflow_ros.config import PRESETS, dump
 from occflow_ros.data.selection import Split
 from occflow_ros.errors import OutputError
 from occflow_ros.mono_config import MONO_PRESETS
 from occflow_ros.output import write_text
+from occflow_ros.refine_config import REFINE_PRESETS
 from occflow_ros.training.monitor import ProgressMonitor
 from occflow_ros.training.processes import Process, join_processes
 from occflow_ros.training.trainer import STATE
@@ -31,6 +37,7 @@ from occflow_ros.training.trainer import STATE
 _METHODS: dict[str, Callable[[argparse.Namespace, Process], TrainingRun[Any]]] = {
     "occflow": occflow_run,
     "mono": mono_run,
+    "refine": refine_run,
 }
 
 
@@ -64,8 +71,8 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--preset",
         metavar="PRESET|FILE",
-        help=f"a preset ({', '.join(PRESETS)}; of MonoOcc {', '.join(MONO_PRESETS)}) or a YAML "
-        "file (default: the first of the model)",
+        help=f"a preset ({', '.join(PRESETS)}; of MonoOcc {', '.join(MONO_PRESETS)}; of "
+        f"OccFiner {', '.join(REFINE_PRESETS)}) or a YAML file (default: the first of the model)",
     )
     parser.add_argument(
         "--set",
@@ -78,6 +85,7 @@ def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection_arguments(parser)
     add_occflow_arguments(parser)
     add_mono_arguments(parser)
+    add_refine_arguments(parser)
     add_sets_argument(parser)
     parser.add_argument(
         "--workers",
@@ -94,6 +102,7 @@ def _add_validation(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--validate", type=Path, nargs="+", default=[], metavar="DIR", help="as --data, held out"
     )
+    add_refine_validation_arguments(group)
     which = group.add_mutually_exclusive_group()
     which.add_argument(
         "--validate-scene",

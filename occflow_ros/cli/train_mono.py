@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -28,6 +28,7 @@ from occflow_ros.training.mono.dataset import MonoDataset, MonoDrive
 from occflow_ros.training.mono.held_out import MonoHeldOut
 from occflow_ros.training.mono.learner import MonoLearner, frames_of
 from occflow_ros.training.mono.prior import PRIOR, ClassPrior, cached_prior
+from occflow_ros.training.mono.relabel import label_digest, relabelled
 from occflow_ros.training.mono.sample import MonoSample
 from occflow_ros.training.processes import Process
 from occflow_ros.training.trainer import Trainer
@@ -39,13 +40,20 @@ def add_mono_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--depth", type=Path, metavar="DIR", help="folder that `occflow depth` filled; required"
     )
+    group.add_argument(
+        "--labels",
+        type=Path,
+        metavar="DIR",
+        help="of `occflow labels` or `occflow autolabel`: drives of which it has labels are trained"
+        " on these, the others on their own",
+    )
 
 
 def mono_run(args: argparse.Namespace, process: Process) -> TrainingRun[MonoSample]:
     """Data, network, teacher and losses as the options say; raises OccflowError."""
     config = mono_config(args)
     teacher = None if args.teacher is None else load_mono_network(args.teacher)
-    drives = list(mono_drives(args.data, selection_of(args), args.sets))
+    drives = labelled_drives(args)
     depth = depth_files(args)
     dataset = MonoDataset(drives, config, depth, frames_of(config, teacher))
     network = build_mono_network(config.model, args.weights, config.train.seed)
@@ -59,9 +67,15 @@ def mono_run(args: argparse.Namespace, process: Process) -> TrainingRun[MonoSamp
         config=config,
         options=trainer_options(args),
         process=process,
-        fingerprint=mono_fingerprint(drives, args.teacher),
+        fingerprint=mono_fingerprint(drives, args.teacher, args.labels),
     )
     return TrainingRun(trainer, _validation(args, config, depth, prior, learner))
+
+
+def labelled_drives(args: argparse.Namespace) -> list[MonoDrive]:
+    """What the options of `occflow train` select, with their labels; raises DataError."""
+    drives = list(mono_drives(args.data, selection_of(args), args.sets))
+    return drives if args.labels is None else relabelled(drives, args.labels.expanduser())
 
 
 def mono_config(args: argparse.Namespace) -> MonoConfig:
@@ -83,11 +97,13 @@ def mono_drives(folders: Iterable[Path], selection: Selection, sets: range) -> I
             yield MonoDrive(folder.expanduser(), drive, chosen)
 
 
-def mono_fingerprint(drives: Iterable[MonoDrive], teacher: Path | None) -> str:
-    """Of the data of a run, and of who teaches."""
+def mono_fingerprint(drives: Sequence[MonoDrive], teacher: Path | None, labels: Path | None) -> str:
+    """Of the data of a run, of labels that are not the drives' own, and of who teaches."""
     digest = hashlib.blake2b(digest_size=8)
     for one in drives:
         digest.update(describe(one.drive, one.indices))
+    if labels is not None:
+        digest.update(label_digest(drives).encode())
     if teacher is not None:
         digest.update(teacher.read_bytes())
     return digest.hexdigest()

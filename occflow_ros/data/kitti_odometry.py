@@ -62,6 +62,28 @@ def sequence_names(dataroot: Path) -> list[str]:
     return sorted(path.name for path in dataroot.glob(SEQUENCES) if path.is_dir())
 
 
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """When the frames of a sequence were taken, and where.
+
+    Args:
+        stamps_ns: (T) from 0 on.
+        odom_T_base: (T) poses (4, 4) of the base in its own first frame.
+    """
+
+    stamps_ns: list[int]
+    odom_T_base: list[se3.Array]
+
+
+def read_trajectory(dataroot: Path, sequence: str) -> Trajectory:
+    """Times and poses of a sequence, which needs no images for it; raises DataError."""
+    folder = dataroot / "sequences" / sequence
+    rect_T_base = read_calibration(folder / "calib.txt").rigid_12("Tr")
+    stamps_ns = _read_stamps_ns(folder / "times.txt")
+    poses = _read_poses(_poses_file(dataroot, sequence), rect_T_base, len(stamps_ns))
+    return Trajectory(stamps_ns, poses)
+
+
 def read_kitti_odometry(dataroot: Path, sequence: str | None = None, stereo: bool = False) -> Drive:
     """Read one sequence.
 

@@ -63,11 +63,12 @@ def read_truth(path: Path) -> OccupancyTruth:
     semantics = arrays["semantics"]
     shape = semantics.shape
     flow = arrays.get("flow", np.full((*shape, 2), np.nan))
-    observed = arrays.get("mask_camera", np.ones(shape))
+    official = openocc.is_openocc(arrays)
+    observed = arrays.get(openocc.OBSERVED if official else "mask_camera", np.ones(shape))
     try:
         box = {name: _corner(name, arrays[name]) for name in _CORNERS if name in arrays}
         return OccupancyTruth(
-            semantics=openocc.from_openocc(semantics) if set(arrays) == openocc.KEYS else semantics,
+            semantics=openocc.from_openocc(semantics) if official else semantics,
             velocity_mps=flow.astype(np.float32),
             observed=observed.astype(bool),
             **box,

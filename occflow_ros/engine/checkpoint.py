@@ -21,9 +21,10 @@ from occflow_ros.config import PRESETS, Config, ModelConfig
 from occflow_ros.errors import DataError, OutputError
 from occflow_ros.mono_config import MONO_PRESETS, MonoConfig, MonoModelConfig
 from occflow_ros.output import output_file
+from occflow_ros.refine_config import REFINE_PRESETS, RefineConfig, RefineModelConfig
 
-AnyConfig = Config | MonoConfig
-AnyModelConfig = ModelConfig | MonoModelConfig
+AnyConfig = Config | MonoConfig | RefineConfig
+AnyModelConfig = ModelConfig | MonoModelConfig | RefineModelConfig
 ConfigT = TypeVar("ConfigT", bound=AnyConfig)
 
 _DESCRIBED = ("model", "train")  # how a vehicle runs it is not of the weights
@@ -72,6 +73,11 @@ def _of_mono(model: MonoModelConfig) -> dict[str, Any]:
     return settings
 
 
+def _of_refine(model: RefineModelConfig) -> dict[str, Any]:
+    """How many frames a window has is no matter of the weights."""
+    return model.model_dump(exclude={"local_frames", "reference_frames", "reference_radius"})
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """One kind of file.
@@ -94,6 +100,7 @@ class _Kind:
 _KINDS = {
     "occflow": _Kind("OccFlow", Config, ModelConfig, PRESETS, _of_occflow),
     "mono": _Kind("MonoOcc", MonoConfig, MonoModelConfig, MONO_PRESETS, _of_mono),
+    "refine": _Kind("OccFiner", RefineConfig, RefineModelConfig, REFINE_PRESETS, _of_refine),
 }
 
 
@@ -175,7 +182,7 @@ def load_any(path: Path) -> Checkpoint[Any]:
 
 
 def kind_of(path: Path) -> str:
-    """`occflow` or `mono`, without reading the weights; raises DataError as `load` does."""
+    """`occflow`, `mono` or `refine`, without reading weights; raises DataError as `load` does."""
     try:
         with safe_open(path, framework="pt") as file:
             return _kind_in(path, file.metadata() or {})

@@ -12,7 +12,7 @@ from occflow_ros.engine.prediction import Prediction
 from occflow_ros.evaluation.subject import Subject
 from occflow_ros.metrics.accumulator import Accumulator
 from occflow_ros.metrics.semantic_iou import ClassCounts
-from occflow_ros.table import Table
+from occflow_ros.table import Table, number
 
 S = TypeVar("S", bound=Accumulator)
 
@@ -79,6 +79,15 @@ class Protocol(ABC, Generic[S]):
     @abstractmethod
     def tables(self, total: S) -> tuple[Table, ...]:
         """For readers, beside trivial answers and published rows."""
+
+    def comparison(self, rows: Sequence[tuple[str, S]]) -> tuple[Table, ...]:
+        """Several predictions of the same sets beside each other: all numbers of each, by name."""
+        by_row = [self.numbers(total) for _, total in rows]
+        body = tuple(
+            (name, *(number(numbers[name], 4) for numbers in by_row)) for name in by_row[0]
+        )
+        header = ("number", *(label for label, _ in rows))
+        return (Table("Side by side", header, body, numbers=len(rows)),)
 
     def classes(self, total: S) -> ClassCounts | None:
         """The classes behind the mIoU, to hold against trivial answers; None without any."""

@@ -13,8 +13,9 @@ from typing import Any
 from occflow_ros.evaluation.plots import draw_plots
 from occflow_ros.evaluation.protocol import Protocol
 from occflow_ros.evaluation.records import Record, or_none
-from occflow_ros.evaluation.run import Outcome
+from occflow_ros.evaluation.run import THIS, Outcome
 from occflow_ros.evaluation.trivial import trivial_classes_table, trivial_table
+from occflow_ros.metrics.accumulator import Accumulator
 from occflow_ros.output import write_text
 from occflow_ros.table import Table, as_markdown, as_text
 
@@ -59,7 +60,9 @@ def write_report(out: Path, protocol: Protocol[Any], outcome: Outcome) -> list[P
 def _tables(protocol: Protocol[Any], outcome: Outcome) -> tuple[Table, ...]:
     """Those of the protocol, and what trivial answers are worth."""
     tables = protocol.tables(outcome.total)
-    totals = (("this prediction", outcome.total), *outcome.trivial)
+    if outcome.beside:
+        tables = (*protocol.comparison(outcome.beside), *tables)
+    totals = ((THIS, outcome.total), *outcome.trivial)
     counts = [(name, protocol.classes(total)) for name, total in totals]
     rows = [(name, found) for name, found in counts if found is not None]
     if not outcome.trivial or not rows:
@@ -69,21 +72,25 @@ def _tables(protocol: Protocol[Any], outcome: Outcome) -> tuple[Table, ...]:
 
 def _json(protocol: Protocol[Any], outcome: Outcome) -> str:
     """Numbers, and the counts behind them; null where a number is not known."""
-    numbers = protocol.numbers(outcome.total)
     content = {
         "evaluated": outcome.described,
         "sets": len(outcome.records),
         "sets_without_prediction": outcome.missing,
-        "numbers": {name: or_none(value) for name, value in numbers.items()},
+        "numbers": _known(protocol, outcome.total),
         "reasons": protocol.reasons(outcome.total),
         "counts": outcome.total.to_dict(),
     }
     if outcome.trivial:
         content["trivial_answers"] = {
-            name: {key: or_none(value) for key, value in protocol.numbers(total).items()}
-            for name, total in outcome.trivial
+            name: _known(protocol, total) for name, total in outcome.trivial
         }
+    if outcome.beside:
+        content["beside"] = {name: _known(protocol, total) for name, total in outcome.beside}
     return json.dumps(content, indent=2) + "\n"
+
+
+def _known(protocol: Protocol[Any], total: Accumulator) -> dict[str, float | None]:
+    return {name: or_none(value) for name, value in protocol.numbers(total).items()}
 
 
 def _csv(records: Sequence[Record]) -> str:

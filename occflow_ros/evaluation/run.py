@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -29,6 +29,7 @@ from occflow_ros.metrics.accumulator import Accumulator
 from occflow_ros.training.mono.prior import ClassPrior
 
 SETS_PER_TASK = 20
+THIS = "this prediction"
 
 Progress = Callable[[Iterable[Record], int], Iterable[Record]]
 
@@ -157,12 +158,15 @@ class Outcome:
         records: of the sets asked for, by drive and set.
         described: what was evaluated.
         trivial: sums over the same sets of answers that look at no image, by their names.
+        beside: sums of other predictions and, last, of this one over the sets that all of them
+            have, by their names; none without other predictions.
     """
 
     total: Accumulator
     records: tuple[Record, ...]
     described: dict[str, Any]
     trivial: tuple[tuple[str, Accumulator], ...] = ()
+    beside: tuple[tuple[str, Accumulator], ...] = ()
 
     @property
     def missing(self) -> list[tuple[str, int]]:
@@ -170,7 +174,13 @@ class Outcome:
         return [record.key for record in self.records if record.scores is None]
 
 
-def evaluate(job: Job, out: Path, workers: int, progress: Progress) -> Outcome:
+def evaluate(
+    job: Job,
+    out: Path,
+    workers: int,
+    progress: Progress,
+    beside: Mapping[str, Path] | None = None,
+) -> Outcome:
     """Go through the sets that are missing in the folder and sum up.
 
     The sum is the same to the last bit for any number of workers and of stops, as long as the
@@ -179,9 +189,10 @@ def evaluate(job: Job, out: Path, workers: int, progress: Progress) -> Outcome:
 
     Args:
         job: what to evaluate.
-        out: folder of the evaluation; trivial answers get folders in it.
+        out: folder of the evaluation; trivial answers and other predictions get folders in it.
         workers: processes; with one, nothing is started.
         progress: shows records as they come, given how many will come.
+        beside: other recorded predictions of the same drives, by their names.
 
     Raises:
         DataError: where data, weights or predictions cannot be read, have no truth to compare, or
@@ -191,16 +202,42 @@ def evaluate(job: Job, out: Path, workers: int, progress: Progress) -> Outcome:
     if job.prior is not None:
         _check_prior(job.prior, PROTOCOLS[job.protocol])
     outcome = _evaluate(job, out, workers, progress)
+    if beside:
+        outcome = replace(outcome, beside=_beside(job, outcome, out, workers, progress, beside))
     if job.prior is None:
         return outcome
     scored = {record.key for record in outcome.records if record.scores is not None}
     trivial = []
     for kind in TRIVIAL:
-        beside = replace(job, trivial=kind, weights=None, predictions=None, semantics=None)
-        answered = _evaluate(beside, out / kind, workers, progress)
+        answering = replace(job, trivial=kind, weights=None, predictions=None, semantics=None)
+        answered = _evaluate(answering, out / kind, workers, progress)
         same = [record for record in answered.records if record.key in scored]
         trivial.append((LABELS[kind], _sum(PROTOCOLS[job.protocol], same, out / kind)))
     return replace(outcome, trivial=tuple(trivial))
+
+
+def _beside(
+    job: Job,
+    outcome: Outcome,
+    out: Path,
+    workers: int,
+    progress: Progress,
+    others: Mapping[str, Path],
+) -> tuple[tuple[str, Accumulator], ...]:
+    """Sums over the sets that all predictions have."""
+    rows = {}
+    for name, path in others.items():
+        other = replace(job, predictions=path, weights=None, semantics=None, prior=None)
+        rows[name] = _evaluate(other, out / name, workers, progress).records
+    rows[THIS] = outcome.records
+    scored = [
+        {record.key for record in records if record.scores is not None} for records in rows.values()
+    ]
+    common = set.intersection(*scored)
+    return tuple(
+        (name, _sum(PROTOCOLS[job.protocol], [one for one in records if one.key in common], out))
+        for name, records in rows.items()
+    )
 
 
 def _check_prior(path: Path, protocol: Protocol[Any]) -> None:

@@ -52,6 +52,16 @@ def sets_of_benchmark(subject: Subject, every: int) -> list[int]:
     return there[::every]
 
 
+def without_prediction(out: Path, drive: Drive, sets: Iterable[int]) -> list[int]:
+    """Of some sets of a drive, those whose prediction `write_semantics` did not leave yet."""
+    return [
+        index
+        for index in sets
+        if not prediction_path(out, drive.name, index).is_file()
+        and not label_path(out, drive, drive.sets[index]).is_file()
+    ]
+
+
 def write_semantics(
     subject: Subject,
     source: Source,
@@ -59,6 +69,7 @@ def write_semantics(
     out: Path,
     pictures: int,
     progress: Progress,
+    knows_motion: bool,
 ) -> Written:
     """Predict for some sets of a drive and write each prediction.
 
@@ -69,6 +80,8 @@ def write_semantics(
         out: folder of `sequences` or of labels, and of `PICTURES`.
         pictures: how many to draw, evenly over the sets.
         progress: wraps the predictions, given how many come.
+        knows_motion: whether the source says how voxels move; otherwise files say that it is
+            unknown.
 
     Raises:
         DataError: where an image or its depth cannot be read, or no benchmark has the classes.
@@ -80,13 +93,13 @@ def write_semantics(
     for index, prediction in progress(source.predictions(subject, indices), len(indices)):
         if prediction is None:
             continue
-        written.append(_write(out, drive, index, prediction))
+        written.append(_write(out, drive, index, prediction, knows_motion))
         if index in to_draw:
             drawn.append(_draw(out / PICTURES, drive, index, prediction))
     return Written(tuple(written), tuple(drawn))
 
 
-def _write(out: Path, drive: Drive, index: int, prediction: Prediction) -> Path:
+def _write(out: Path, drive: Drive, index: int, prediction: Prediction, knows_motion: bool) -> Path:
     """As SemanticKITTI has it where the classes are its own, else as Occ3D has it."""
     kitti = prediction.classes_in(KITTI_NAMES, EMPTY)
     nuscenes = prediction.classes_in(NAMES, FREE)
@@ -100,7 +113,7 @@ def _write(out: Path, drive: Drive, index: int, prediction: Prediction) -> Path:
         if nuscenes is not None:
             path = label_path(out, drive, drive.sets[index])
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_bytes(path, _labels(prediction.scene, nuscenes))
+            write_bytes(path, _labels(prediction.scene, nuscenes, knows_motion))
             return path
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror}") from None
@@ -111,10 +124,11 @@ def _write(out: Path, drive: Drive, index: int, prediction: Prediction) -> Path:
     )
 
 
-def _labels(scene: VoxelScene, class_id: np.ndarray) -> bytes:
+def _labels(scene: VoxelScene, class_id: np.ndarray, knows_motion: bool) -> bytes:
+    unknown = np.full_like(scene.velocity_mps, np.nan)
     truth = OccupancyTruth(
         semantics=class_id,
-        velocity_mps=scene.velocity_mps,
+        velocity_mps=scene.velocity_mps if knows_motion else unknown,
         observed=np.ones(scene.grid.shape, bool),
         lower_m=scene.grid.lower_m,
         upper_m=scene.grid.upper_m,

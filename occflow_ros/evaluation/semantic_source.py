@@ -54,11 +54,6 @@ class SemanticSource:
         """File of the weights, hash of its bytes, and where depth comes from."""
         return self._name
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Of the network."""
-        return self._engine.network.class_names
-
     def predictions(self, subject: Subject, sets: Sequence[int]) -> Predictions:
         """The sets before each are its history; None without the reference camera's image."""
         drive, loaded = subject.drive, dict[int, Frame]()

@@ -28,10 +28,13 @@ from occflow_ros.errors import DataError
 from occflow_ros.evaluation.subject import Subject
 from occflow_ros.labels.store import label_path
 from occflow_ros.models.build import build_network
+from occflow_ros.offboard.frame_store import FrameStore
+from occflow_ros.offboard.readers import format_of, recording_folders
+from occflow_ros.offboard.scene import recorded_scene
+from occflow_ros.offboard.truth import frame_name
 
 Predictions = Iterator[tuple[int, Prediction | None]]
 
-_BAG = "metadata.yaml"
 _KITTI = "sequences"
 _DIGEST_SIZE = 8
 
@@ -183,6 +186,47 @@ class LabelSource:
         return Prediction.of_voxels(scene, camera_set.odom_T_base)
 
 
+class RecordingSource:
+    """Recordings of OccFiner's stages, by the names of drive and frame.
+
+    Args:
+        folder: a recording, or one with a recording of each drive.
+
+    Raises:
+        DataError: where one cannot be read, or two are of the same drive.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stores: dict[str, FrameStore] = {}
+        for path in recording_folders(folder):
+            store = FrameStore(path)
+            if self._stores.setdefault(store.info.name, store) is not store:
+                raise DataError(
+                    f"{folder}: expected recordings of different drives, got two of "
+                    f"{store.info.name}"
+                )
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self._folder)
+
+    def predictions(self, subject: Subject, sets: Sequence[int]) -> Predictions:
+        """None for sets without a frame."""
+        store = self._stores.get(subject.drive.name)
+        names = () if store is None else store.info.frame_names
+        places = {name: place for place, name in enumerate(names)}
+        for index in sets:
+            camera_set = subject.drive.sets[index]
+            place = places.get(frame_name(camera_set))
+            if store is None or place is None or not store.has(place):
+                yield index, None
+                continue
+            scene = recorded_scene(store.load(place), store.info)
+            yield index, Prediction.of_voxels(scene, camera_set.odom_T_base)
+
+
 def open_predictions(path: Path) -> Source:
     """The source that a path given as `--predictions` holds.
 
@@ -190,14 +234,17 @@ def open_predictions(path: Path) -> Source:
         DataError: where it is none.
     """
     path = path.expanduser()
-    if (path / _BAG).is_file():
-        return BagSource(path)
-    if (path / _KITTI).is_dir() or any(path.glob("*/*/labels.npz")):
-        return LabelSource(path)
-    raise DataError(
-        f"{path}: expected a rosbag2 folder with {_BAG}, sequences/XX/predictions/*.label, "
-        "DRIVE/TOKEN/labels.npz, or a class prior as .npz"
-    )
+    try:
+        found = format_of(path)
+    except DataError as error:
+        raise DataError(f"{error}, or a class prior as .npz") from None
+    match found:
+        case "bag":
+            return BagSource(path)
+        case "frames":
+            return RecordingSource(path)
+        case _:
+            return LabelSource(path)
 
 
 def _digest(path: Path) -> str:

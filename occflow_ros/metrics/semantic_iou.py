@@ -75,6 +75,23 @@ class ClassCounts(Accumulator):
         return mean_of_known(tuple(self.iou.values()))
 
     @property
+    def mean_iou_of_true(self) -> float:
+        """Mean over the classes that are true somewhere, NaN where none is.
+
+        It is over the same classes for all predictions of the same voxels, so that one of a class
+        that is nowhere does not change what is averaged.
+        """
+        return mean_of_known(tuple(self.iou[name] for name in self.true_names))
+
+    @property
+    def true_names(self) -> tuple[str, ...]:
+        """Of the classes that are true somewhere, but for the empty one."""
+        voxels = self.matrix.sum(axis=1)
+        return tuple(
+            name for name, count in zip(self.names, voxels) if count and name != self.empty
+        )
+
+    @property
     def official_mean_iou(self) -> float:
         """Mean over all classes as SemanticKITTI's script takes it: 0 for one that does not occur.
 
@@ -100,7 +117,7 @@ class ClassCounts(Accumulator):
 
 @dataclass(frozen=True, slots=True)
 class RangeCounts(Accumulator):
-    """Counts of SemanticKITTI's classes over the boxes of `RANGES_M`, from near to far."""
+    """Counts over the boxes of `RANGES_M`, from near to far."""
 
     by_range: tuple[ClassCounts, ...]
 
@@ -114,10 +131,12 @@ def no_counts(names: tuple[str, ...], empty: str) -> ClassCounts:
     return ClassCounts(names, empty, ((0,) * len(names),) * len(names))
 
 
-def no_range_counts() -> RangeCounts:
-    """Where a sum over frames of SemanticKITTI begins."""
-    names = semantic_kitti.NAMES
-    return RangeCounts((no_counts(names, names[semantic_kitti.EMPTY]),) * len(RANGES_M))
+def no_range_counts(
+    names: tuple[str, ...] = semantic_kitti.NAMES,
+    empty: str = semantic_kitti.NAMES[semantic_kitti.EMPTY],
+) -> RangeCounts:
+    """Where a sum over frames begins, by default one of SemanticKITTI."""
+    return RangeCounts((no_counts(names, empty),) * len(RANGES_M))
 
 
 def count_classes(
@@ -162,13 +181,24 @@ def count_ranges(predicted: Classes, truth: VoxelTruth) -> RangeCounts:
     Raises:
         ValueError: where the shapes differ, or a voxel that counts has no class.
     """
-    names, counted = semantic_kitti.NAMES, truth.counted
-    boxes = [within_range(semantic_kitti.GRID, range_m) for range_m in RANGES_M]
+    names = semantic_kitti.NAMES
+    empty = names[semantic_kitti.EMPTY]
+    grid = semantic_kitti.GRID
+    return count_within_ranges(predicted, truth.classes, truth.counted, grid, names, empty)
+
+
+def count_within_ranges(
+    predicted: Classes,
+    true: Classes,
+    counted: Mask,
+    grid: VoxelGrid,
+    names: tuple[str, ...],
+    empty: str,
+) -> RangeCounts:
+    """As `count_classes`, over each range of a grid."""
+    boxes = [within_range(grid, range_m) for range_m in RANGES_M]
     shells = (boxes[0], *(far & ~near for near, far in pairwise(boxes)))
-    counts = (
-        count_classes(predicted, truth.classes, counted & shell, names, names[semantic_kitti.EMPTY])
-        for shell in shells
-    )
+    counts = (count_classes(predicted, true, counted & shell, names, empty) for shell in shells)
     return RangeCounts(tuple(accumulate(counts, operator.add)))
 
 

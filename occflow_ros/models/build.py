@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from occflow_ros.config import BackboneConfig, LifterConfig, ModelConfig
 from occflow_ros.engine import checkpoint
@@ -33,6 +34,14 @@ from occflow_ros.models.neck import FeaturePyramid
 from occflow_ros.models.occflow_net import OccFlowNet
 from occflow_ros.models.preprocess import ImageNormalizer
 from occflow_ros.models.pretrained import load_imagenet_weights
+from occflow_ros.models.refine.dual_flow import DualFlowBlock, DualFlowTransformer
+from occflow_ros.models.refine.encoder import BevEncoder, ColumnClasses, ColumnCoordinates
+from occflow_ros.models.refine.focal_attention import FocalAttention
+from occflow_ros.models.refine.head import SegmentationHead
+from occflow_ros.models.refine.patches import SoftComposition, SoftSplit
+from occflow_ros.models.refine.pillar_attention import PillarAttention
+from occflow_ros.models.refine.refine_net import RefineNet
+from occflow_ros.models.refine.temporal import TemporalEncoding
 from occflow_ros.models.refiner import Refiner
 from occflow_ros.models.temporal import BackwardForwardAttention, SliceAttention, TemporalFusion
 from occflow_ros.models.temporal_rivals import AnyFusion, BevForwardFusion, ConcatConvFusion
@@ -44,6 +53,7 @@ from occflow_ros.mono_config import (
     MonoConfig,
     MonoModelConfig,
 )
+from occflow_ros.refine_config import PropagationConfig, RefineConfig, RefineModelConfig
 from occflow_ros.structures import VoxelGrid
 
 
@@ -106,15 +116,74 @@ def load_mono_network(path: Path) -> MonoOccNet:
     return build_mono_network(checkpoint.load(path, MonoConfig).config.model, path)
 
 
+def build_refine_network(
+    config: RefineModelConfig, weights: Path | None = None, seed: int = 0
+) -> RefineNet:
+    """The refining network of a configuration; arguments and errors as of `build_network`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = _refine_network(config, weights_source=f"untrained (seed {seed})")
+    if weights is not None:
+        _load(network, config, weights)
+    return network.eval()
+
+
+def load_refine_network(path: Path) -> RefineNet:
+    """The refining network that a checkpoint describes; errors as of `load_mono_network`."""
+    return build_refine_network(checkpoint.load(path, RefineConfig).config.model, path)
+
+
 def _take_weights(
     network: OccFlowNet | MonoOccNet, config: ModelConfig | MonoModelConfig, weights: Path | None
 ) -> None:
     if weights is not None:
-        network.load_state_dict(checkpoint.load_weights(weights, config, network.state_dict()))
-        network.weights_source = str(weights)
+        _load(network, config, weights)
     elif config.backbone.pretrained:
         load_imagenet_weights(network.backbone, config.backbone.pretrained)
         network.weights_source += f", backbone from {config.backbone.pretrained}"
+
+
+def _load(
+    network: OccFlowNet | MonoOccNet | RefineNet, config: checkpoint.AnyModelConfig, weights: Path
+) -> None:
+    network.load_state_dict(checkpoint.load_weights(weights, config, network.state_dict()))
+    network.weights_source = str(weights)
+
+
+def _refine_network(config: RefineModelConfig, weights_source: str) -> RefineNet:
+    channels, heights, classes = config.channels, config.grid.shape[2], len(config.classes.names)
+
+    def encoder(embed: nn.Module) -> BevEncoder:
+        return BevEncoder(embed, config.embedding, channels, config.encoder_blocks)
+
+    return RefineNet(
+        features=encoder(ColumnClasses(classes, heights, config.embedding)),
+        positions=encoder(ColumnCoordinates(heights, config.embedding))
+        if config.positional_embedding
+        else None,
+        times=TemporalEncoding(channels) if config.temporal_embedding else None,
+        propagation=_propagation(config.propagation, channels, heights)
+        if config.propagation.blocks
+        else None,
+        head=SegmentationHead(config.embedding, channels, config.encoder_blocks, classes, heights),
+        num_classes=classes,
+        weights_source=weights_source,
+    )
+
+
+def _propagation(config: PropagationConfig, channels: int, heights: int) -> DualFlowTransformer:
+    patches = (channels, config.channels, config.patch, config.stride)
+
+    def block() -> DualFlowBlock:
+        return DualFlowBlock(
+            config.channels,
+            FocalAttention(config.heads, config.window, config.margin),
+            PillarAttention(heights),
+            round(config.ffn_ratio * config.channels),
+        )
+
+    blocks = [block() for _ in range(config.blocks)]
+    return DualFlowTransformer(SoftSplit(*patches), blocks, SoftComposition(*patches))
 
 
 def _mono_network(config: MonoModelConfig, weights_source: str) -> MonoOccNet:

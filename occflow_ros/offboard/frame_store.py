@@ -62,6 +62,11 @@ class FrameStore:
         return FrameStore(folder)
 
     @property
+    def folder(self) -> Path:
+        """That it was opened from."""
+        return self._folder
+
+    @property
     def info(self) -> RecordingInfo:
         """Of all its frames, whether they are there or not."""
         return self._info

@@ -16,11 +16,12 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from occflow_ros.data.drive import OCC3D_GRID
 from occflow_ros.measurement import Measurement, Options, time_ms
+from occflow_ros.messages import markers
+from occflow_ros.messages.markers import ARROW_ENDS, VoxelMarkers
+from occflow_ros.messages.voxel_arrays import VoxelArrays
 from occflow_ros.msg import OccupancyFlow as OccupancyFlowMessage
 from occflow_ros.node_config import DisplayConfig
-from occflow_ros.ros import conversions, markers
-from occflow_ros.ros.conversions import VoxelArrays
-from occflow_ros.ros.markers import ARROW_ENDS, VoxelMarkers
+from occflow_ros.ros import conversions
 from occflow_ros.structures import OccupancyFlow, VoxelGrid
 
 NUM_VOXELS = 20_000

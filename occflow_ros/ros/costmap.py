@@ -15,8 +15,8 @@ from torch import Tensor
 
 from occflow_ros.errors import ConfigError
 from occflow_ros.geometry.se3 import Array, inverse
+from occflow_ros.messages.voxel_arrays import VoxelArrays
 from occflow_ros.node_config import CostmapConfig
-from occflow_ros.ros.conversions import VoxelArrays
 from occflow_ros.ros.stamps import NS_PER_S, header_message, stamp_ns, time_message
 from occflow_ros.structures import CameraRig, Frame, OccupancyFlow, VoxelGrid
 

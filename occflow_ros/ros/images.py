@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import cv2
 import numpy as np
 from sensor_msgs.msg import CameraInfo, CompressedImage
@@ -13,8 +11,8 @@ from occflow_ros.data.drive import Camera
 from occflow_ros.data.sensors import decode_image, decode_mosaic
 from occflow_ros.errors import DataError
 from occflow_ros.geometry.camera import Image
-from occflow_ros.geometry.rectification import DistortionModel
 from occflow_ros.geometry.se3 import Array
+from occflow_ros.messages import camera_info
 from occflow_ros.ros.rejection import Reason, RejectedSetError
 
 _UYVY, _YUYV = cv2.COLOR_YUV2RGB_UYVY, cv2.COLOR_YUV2RGB_YUYV
@@ -65,25 +63,8 @@ def camera_of(name: str, info: CameraInfo, base_T_camera: Array, topic: str) -> 
         RejectedSetError: names the topic where the camera is not calibrated (K[0] is 0), its
             distortion model is unknown, or binning or a region of interest is set.
     """
-    if info.k[0] == 0.0:
-        raise _bad_info(topic, "expected a calibrated camera, got K[0] = 0")
-    if info.distortion_model not in ("", *get_args(DistortionModel)):
-        expected = ", ".join(get_args(DistortionModel))
-        raise _bad_info(
-            topic, f"expected a distortion_model of {expected}, got {info.distortion_model!r}"
-        )
-    if max(info.binning_x, info.binning_y) > 1 or info.roi.width not in (0, info.width):
-        raise _bad_info(topic, "expected full images, got binning or a region of interest")
     try:
-        return Camera(
-            name=name,
-            width_px=info.width,
-            height_px=info.height,
-            K=np.reshape(info.k, (3, 3)).astype(np.float64),
-            base_T_camera=base_T_camera,
-            distortion=tuple(info.d),
-            distortion_model=info.distortion_model or "plumb_bob",
-        )
+        return camera_info.camera_of(name, info, base_T_camera)
     except ValueError as error:
         raise _bad_info(topic, str(error)) from None
 

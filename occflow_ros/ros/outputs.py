@@ -15,12 +15,12 @@ from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from occflow_ros.config import RunConfig
+from occflow_ros.messages.markers import VoxelMarkers
+from occflow_ros.messages.voxel_arrays import VoxelArrays
 from occflow_ros.msg import OccupancyFlow as OccupancyFlowMessage
 from occflow_ros.ros import conversions
 from occflow_ros.ros.class_legend import publish_legend
-from occflow_ros.ros.conversions import VoxelArrays
 from occflow_ros.ros.costmap import CostmapConverter
-from occflow_ros.ros.markers import VoxelMarkers
 from occflow_ros.ros.qos import unserved_subscriptions
 from occflow_ros.ros.trajectory_service import TrajectoryService
 from occflow_ros.structures import Frame, OccupancyFlow

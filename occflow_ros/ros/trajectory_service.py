@@ -11,6 +11,7 @@ from geometry_msgs.msg import Point, Vector3
 from rclpy.node import Node
 
 from occflow_ros.geometry.se3 import Array
+from occflow_ros.messages.voxel_arrays import VoxelArrays
 from occflow_ros.node_config import NodeConfig
 from occflow_ros.planning import (
     Collision,
@@ -19,7 +20,6 @@ from occflow_ros.planning import (
     Trajectory,
     first_collision,
 )
-from occflow_ros.ros.conversions import VoxelArrays
 from occflow_ros.ros.stamps import NS_PER_S, stamp_ns, time_message
 from occflow_ros.srv import CheckTrajectory
 

@@ -16,16 +16,17 @@ from rosbags.highlevel import AnyReader
 from occflow_ros.data.recorded_predictions import (
     PREDICTION_TYPE,
     ClassLegends,
+    grid_of,
+    only_topic,
     open_bag,
     stamp_ns,
 )
+from occflow_ros.data.transform_tree import TransformTree, read_transforms
 from occflow_ros.errors import DataError
 from occflow_ros.geometry.se3 import Array
 from occflow_ros.structures import VoxelGrid
-from occflow_ros.viewer.transform_tree import TransformTree
 from occflow_ros.viz.mosaic import arrange
 
-TRANSFORMS_TYPE = "tf2_msgs/msg/TFMessage"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 RAW_TYPE = "sensor_msgs/msg/Image"
 THUMBNAIL_WIDTH_PX = 320
@@ -115,10 +116,10 @@ def read_run(path: Path, topic: str | None = None, max_sets: int = MAX_SETS) -> 
         DataError: where the bag cannot be read or holds no predictions on one grid.
     """
     with open_bag(path) as reader:
-        topic = topic or _only_topic(path, reader)
+        topic = topic or only_topic(path, reader)
         messages = _predictions(path, reader, topic)
         taken = dict(list(messages.items())[:: -(-len(messages) // max_sets)])
-        tree = _transforms(reader)
+        tree = read_transforms(reader)
         images = _Images(reader, list(taken))
         first = next(iter(taken.values()))
         base_frame = first.header.frame_id
@@ -149,14 +150,6 @@ def camera_name(topic: str) -> str:
     return "/".join(plain) or topic
 
 
-def _only_topic(path: Path, reader: AnyReader) -> str:
-    topics = sorted({one.topic for one in reader.connections if one.msgtype == PREDICTION_TYPE})
-    if len(topics) != 1:
-        found = ", ".join(topics) or "none"
-        raise DataError(f"{path}: expected one topic of {PREDICTION_TYPE}, got {found}")
-    return topics[0]
-
-
 def _predictions(path: Path, reader: AnyReader, topic: str) -> dict[int, Any]:
     """Messages by reference time, in time order."""
     wanted = [
@@ -173,27 +166,10 @@ def _predictions(path: Path, reader: AnyReader, topic: str) -> dict[int, Any]:
 
 
 def _only_grid(messages: Any) -> VoxelGrid:
-    grids = {_grid(message) for message in messages}
+    grids = {grid_of(message) for message in messages}
     if len(grids) != 1:
         raise ValueError(f"expected predictions on one grid, got {len(grids)} grids")
     return grids.pop()
-
-
-def _grid(message: Any) -> VoxelGrid:
-    origin, size = message.origin, message.voxel_size
-    lower = (origin.x, origin.y, origin.z)
-    shape = (int(message.shape[0]), int(message.shape[1]), int(message.shape[2]))
-    upper = tuple(o + s * n for o, s, n in zip(lower, (size.x, size.y, size.z), shape))
-    return VoxelGrid(lower, (upper[0], upper[1], upper[2]), shape)
-
-
-def _transforms(reader: AnyReader) -> TransformTree:
-    tree = TransformTree()
-    wanted = [one for one in reader.connections if one.msgtype == TRANSFORMS_TYPE]
-    for connection, _, data in reader.messages(wanted) if wanted else ():
-        message = reader.deserialize(data, connection.msgtype)
-        tree.add(message, static=connection.topic.endswith("tf_static"))
-    return tree
 
 
 class _Images:

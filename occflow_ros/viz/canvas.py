@@ -15,7 +15,7 @@ _OVERSAMPLING = 4
 _CAP_HEIGHT_PX = 21.0  # of the font at scale 1
 SUBPIXEL_BITS = 4
 
-_JPEG_QUALITY = (cv2.IMWRITE_JPEG_QUALITY, 90)
+_JPEG_QUALITIES = (90, 80, 70, 60, 50)
 _FULL_COLOR = (
     (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
     if hasattr(cv2, "IMWRITE_JPEG_SAMPLING_FACTOR")  # OpenCV 4.7 and later
@@ -98,9 +98,23 @@ def beside(images: Sequence[Image], gap_px: int) -> Image:
     return np.hstack(columns[1:])
 
 
-def jpeg(image: Image) -> bytes:
-    """The image as a file's content."""
-    _, data = cv2.imencode(".jpg", image[..., ::-1], (*_JPEG_QUALITY, *_FULL_COLOR))
+def jpeg(image: Image, most_bytes: int | None = None) -> bytes:
+    """The image as a file's content.
+
+    Args:
+        image: to write.
+        most_bytes: quality is lowered until it has no more, as far as that does; None for the best.
+    """
+    best, *lower = _JPEG_QUALITIES
+    data = _jpeg(image, best)
+    while most_bytes is not None and lower and len(data) > most_bytes:
+        data = _jpeg(image, lower.pop(0))
+    return data
+
+
+def _jpeg(image: Image, quality: int) -> bytes:
+    settings = (cv2.IMWRITE_JPEG_QUALITY, quality, *_FULL_COLOR)
+    _, data = cv2.imencode(".jpg", image[..., ::-1], settings)
     return bytes(data.tobytes())
 
 

@@ -9,6 +9,7 @@ from occflow_ros.config import PRESETS, ModelConfig
 from occflow_ros.engine.checkpoint import fits
 from occflow_ros.errors import DataError
 from occflow_ros.mono_config import MONO_PRESETS
+from occflow_ros.refine_config import REFINE_PRESETS
 
 UNTRAINED = "untrained"
 
@@ -45,6 +46,24 @@ def choose_semantics_weights(asked: str, model: ModelConfig) -> Path:
         raise DataError(
             "semantics_weights: expected a checkpoint of MonoOcc, as none comes with the package "
             f"for the grid {model.grid.model_dump()}"
+        )
+    return path
+
+
+def choose_refine_weights(asked: Path | None) -> Path:
+    """The checkpoint of stage 1 of a refinement, which brings its own grid and classes.
+
+    Args:
+        asked: a file, or None for the one that comes with the package.
+
+    Raises:
+        DataError: where the package has none.
+    """
+    path = _first_shipped(REFINE_PRESETS) if asked is None else asked.expanduser()
+    if path is None:
+        raise DataError(
+            "weights: expected a checkpoint of stage 1, as none comes with the package, or the "
+            "stages to be global"
         )
     return path
 

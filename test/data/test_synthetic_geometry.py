@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -152,8 +153,9 @@ def test_position_is_the_integral_of_velocity():
     torch.testing.assert_close(last - first, travelled, atol=2e-2, rtol=0)
 
 
-def test_nobody_drives_into_another():
-    world = make_world(5, 15.0)
+@pytest.mark.parametrize("back", [False, True])
+def test_nobody_drives_into_another(back):
+    world = make_world(5, 15.0, back)
     vehicles = [i for i, name in enumerate(world.categories) if name.startswith("vehicle")]
     for time_s in (0.0, 7.0, 15.0):
         position = states_at(world.motion, world.road, time_s).world_T_object[vehicles, :2, 3]
@@ -161,6 +163,18 @@ def test_nobody_drives_into_another():
         assert distance.min() > 1.2
         ego = torch.from_numpy(world.odom_T_base(time_s)[:2, 3])
         assert (position - ego).norm(dim=1).min() > 2.0
+
+
+def test_the_way_back_is_through_the_same_street_on_its_other_side():
+    there, back = make_world(5, 15.0), make_world(5, 15.0, back=True)
+    for name in ("object_T_local", "half_m", "class_id", "color"):
+        standing = [getattr(world.parts, name)[world.parts.owner == 0] for world in (there, back)]
+        torch.testing.assert_close(*standing, atol=0, rtol=0)
+    first, last = back.odom_T_base(0.0), there.odom_T_base(15.0)
+    assert np.linalg.norm(first[:2, 3] - last[:2, 3]) < 7.0  # the other lane; each surges ahead
+    ahead = [world.odom_T_base(7.0)[:2, 0] for world in (there, back)]
+    assert ahead[0] @ ahead[1] < -0.9
+    assert 10 < len(back.categories) < len(there.categories)
 
 
 def test_stripes_keep_their_mean_at_any_width():

@@ -165,7 +165,9 @@ def test_an_unknown_kind_and_a_foreign_file_are_refused(tmp_path):
     path = tmp_path / "new.safetensors"
     save_file({"weight": torch.zeros(2)}, path, metadata={"kind": "finer"})
     for read in (checkpoint.load, checkpoint.kind_of):
-        with pytest.raises(DataError, match=r"new.safetensors: .*occflow or mono, got finer"):
+        with pytest.raises(
+            DataError, match=r"new.safetensors: .*occflow or mono or refine, got finer"
+        ):
             read(path)
     with pytest.raises(DataError, match="missing.safetensors: expected a safetensors checkpoint"):
         checkpoint.kind_of(tmp_path / "missing.safetensors")

@@ -276,7 +276,24 @@ def test_files_in_the_layout_of_occ3d(written, mono_weights, depth_files, tmp_pa
     assert cli.main(arguments) == 0
     found = sorted(out.rglob("labels.npz"))
     assert len(found) == 2 and not (out / "pictures").exists()
-    assert read_truth(found[0]).grid == COARSE
+    truth = read_truth(found[0])
+    assert truth.grid == COARSE
+    assert np.isnan(truth.velocity_mps).all()  # one set alone says nothing of motion
+
+
+def test_with_motion_files_hold_what_the_node_says(
+    written, tiny_preset, tiny_weights, mono_weights, tmp_path, capsys
+):
+    data, weights = written("recording"), mono_weights(NUSCENES, "nuscenes")
+    arguments = ["semantics", "--data", str(data), "--weights", str(weights), "--pictures", "0"]
+    arguments += ["--preset", str(tiny_preset), "--sets", "0:2", "--with-motion"]
+    occupancy = ["--occupancy-weights", str(tiny_weights)]
+    assert cli.main([*arguments, *occupancy, "--out", str(tmp_path / "files")]) == 0
+    found = [read_truth(path) for path in (tmp_path / "files").rglob("labels.npz")]
+    assert len(found) == 2 and all(np.isfinite(one.velocity_mps).all() for one in found)
+    refused = [*arguments, "--depth", str(tmp_path), "--out", str(tmp_path / "none")]
+    assert cli.main(refused) == 1
+    assert "--depth: expected rendered with --with-motion" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
-from occflow_ros.ros.cdr import CdrWriter
+from occflow_ros.messages.cdr import CdrWriter
 
 
 @pytest.mark.parametrize("names", [[], ["a"], ["ab", "", "abcdefg"]])

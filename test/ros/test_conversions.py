@@ -13,6 +13,7 @@ from occflow_ros.msg import OccupancyFlow as OccupancyFlowMessage
 from sensor_msgs.msg import PointCloud2
 from sensor_msgs_py import point_cloud2
 
+from occflow_ros.messages.voxel_arrays import cells_of
 from occflow_ros.ros import bench_messages, conversions
 from occflow_ros.structures import UNKNOWN_CLASS_ID
 
@@ -105,7 +106,7 @@ def test_voxel_centres_are_those_of_the_grid():
     index = torch.from_numpy(voxels.index.astype(np.int64))
     centers_m = prediction.grid.centers_of(index).float().numpy()
     np.testing.assert_allclose(voxels.center_m, centers_m, atol=1e-5)
-    cells = np.stack(conversions.cells_of(voxels.index, prediction.grid), axis=1)
+    cells = np.stack(cells_of(voxels.index, prediction.grid), axis=1)
     np.testing.assert_array_equal(cells, prediction.grid.unflatten_index(index))
 
 

@@ -10,10 +10,12 @@ from occflow_ros.msg import OccupancyFlow as OccupancyFlowMessage
 from rclpy.serialization import deserialize_message
 from visualization_msgs.msg import Marker, MarkerArray
 
+from occflow_ros.messages import voxel_colors
+from occflow_ros.messages.markers import VoxelMarkers, evenly
+from occflow_ros.messages.voxel_arrays import cells_of
 from occflow_ros.mono_config import MONO_PRESETS
 from occflow_ros.node_config import DisplayConfig
-from occflow_ros.ros import bench_messages, conversions, voxel_colors
-from occflow_ros.ros.markers import VoxelMarkers, evenly
+from occflow_ros.ros import bench_messages, conversions
 from occflow_ros.structures import UNKNOWN_CLASS_ID, VoxelGrid
 from occflow_ros.viz.palette import CLASS_COLORS, UNKNOWN_CLASS, class_colors, direction_colors
 
@@ -147,7 +149,7 @@ def test_a_budget_is_spread_evenly_over_the_map():
     index = voxels_at(PLANE_CELLS, grid=PLANE).index
     kept = evenly(index, PLANE, 1600)  # a quarter
     assert (np.diff(kept) > 0).all()
-    x, y, _ = conversions.cells_of(index[kept], PLANE)
+    x, y, _ = cells_of(index[kept], PLANE)
     blocks = np.zeros((8, 8), int)
     np.add.at(blocks, (x // 10, y // 10), 1)
     assert 20 <= blocks.min() <= blocks.max() <= 30, "25 of the 100 of each block"

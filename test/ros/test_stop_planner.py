@@ -15,8 +15,9 @@ from synthetic_scenes import box, straight_world
 from occflow_ros.data.classes import FREE
 from occflow_ros.data.synthetic import occupancy_truth
 from occflow_ros.data.synthetic.street import Law
+from occflow_ros.messages.voxel_arrays import VoxelArrays
 from occflow_ros.planning import OccupancyFlowMap
-from occflow_ros.ros.conversions import VoxelArrays, occupancy_flow_message
+from occflow_ros.ros.conversions import occupancy_flow_message
 from occflow_ros.ros.stamps import header_message
 from occflow_ros.ros.stop_planner import StopPlanner, StopPlannerParameters, decide, next_speed
 from occflow_ros.structures import VoxelGrid

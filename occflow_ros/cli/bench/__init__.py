@@ -23,7 +23,17 @@ from occflow_ros.config import Config, RunConfig, StreamConfig, resolve
 from occflow_ros.measurement import Measurement, Options, table
 from occflow_ros.output import write_text
 
-SUITES = ("network", "train", "ops", "metrics", "synth", "messages", "synchronizer", "node")
+SUITES = (
+    "network",
+    "train",
+    "ops",
+    "metrics",
+    "refine",
+    "synth",
+    "messages",
+    "synchronizer",
+    "node",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

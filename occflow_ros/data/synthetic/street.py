@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -69,10 +69,16 @@ class Plan:
         return all(abs(arc_m - place) > gap_m for place in self.crosswalks_m)
 
 
-def make_world(seed: int, duration_s: float = 30.0) -> World:
+def make_world(seed: int, duration_s: float = 30.0, back: bool = False) -> World:
     """A street and its traffic for a drive from time 0 to `duration_s`.
 
     The same seed and duration give the same world.
+
+    Args:
+        seed: of the world.
+        duration_s: of the drive.
+        back: the drive begins at the other end of the same street, in the lane of oncoming traffic,
+            where whoever would be in its way is left out.
 
     Raises:
         ValueError: where the duration is not positive.
@@ -88,9 +94,32 @@ def make_world(seed: int, duration_s: float = 30.0) -> World:
     static = [*_houses(plan), *_greenery(plan), *_furniture(plan)]
     movers = [*_parked(plan), *_traffic(plan), *_walkers(plan)]
     movers = [*movers, *_crossers(plan, [law for _, law in movers])]
-    return assemble_world(
-        seed, _road(rng, length), static, movers, ego, crosswalks, _sun_direction(rng)
+    road, sun = _road(rng, length), _sun_direction(rng)
+    if back:
+        ego = _back(ego, length)
+        movers = _out_of_its_way(movers, ego, duration_s)
+    return assemble_world(seed, road, static, movers, ego, crosswalks, sun)
+
+
+def _back(ego: Law, length_m: float) -> Law:
+    return replace(
+        ego,
+        arc_m=length_m,
+        offset_m=-ego.offset_m,
+        speed_mps=-ego.speed_mps,
+        surge_m=-ego.surge_m,
+        yaw_rad=np.pi,
     )
+
+
+def _out_of_its_way(
+    movers: Sequence[tuple[Model, Law]], ego: Law, duration_s: float
+) -> list[tuple[Model, Law]]:
+    times_s = torch.arange(-1.0, duration_s + 1.0, 0.1, dtype=torch.float64)[:, None]
+    arc, offset = motion_of([ego, *(law for _, law in movers)]).street_at(times_s)  # (T, 1 + K)
+    close = ((arc - arc[:, :1]).abs() < 9.0) & ((offset - offset[:, :1]).abs() < 2.0)
+    in_the_way = close.any(dim=0)[1:].tolist()
+    return [mover for mover, meets in zip(movers, in_the_way) if not meets]
 
 
 def assemble_world(

@@ -52,6 +52,7 @@ class SceneOptions:
         sweeps: sets without annotation between two keyframes.
         truth: `occupancy` per keyframe, `all` with the truth of each image, or `none`.
         grid: of the occupancy; that of SemanticKITTI is its own.
+        back: drive the same street the other way, as `make_world` says.
         device: torch device that renders.
 
     Raises:
@@ -65,6 +66,7 @@ class SceneOptions:
     sweeps: int = 0
     truth: Truth = "occupancy"
     grid: VoxelGrid = OCC3D_GRID
+    back: bool = False
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -112,7 +114,8 @@ def write_synthetic(
         raise ConfigError(
             f"sweeps: expected 0 for semantickitti, whose frames are alike, got {options.sweeps}"
         )
-    world = make_world(options.seed, options.num_sets * options.interval_s).to(options.device)
+    duration_s = options.num_sets * options.interval_s
+    world = make_world(options.seed, duration_s, options.back).to(options.device)
     rig = _rig(drive_format, options)
     header = _header(drive_format, options, rig)
     with (
@@ -145,12 +148,12 @@ def _rig(drive_format: DriveFormat, options: SceneOptions) -> Rig:
 
 def _header(drive_format: DriveFormat, options: SceneOptions, rig: Rig) -> Drive:
     header = Drive(
-        name=f"synthetic-{options.seed:04d}",
+        name=f"synthetic-{options.seed:04d}" + ("-back" if options.back else ""),
         cameras={camera.name: camera for camera in rig.cameras},
         sets=(),
         base_T_lidar=rig.base_T_lidar,
         licence="CC0-1.0",
-        notes=f"procedural street, seed {options.seed}",
+        notes=f"procedural street, seed {options.seed}" + (", other way" if options.back else ""),
     )
     return in_lidar_frame(header) if drive_format == "semantickitti" else header
 

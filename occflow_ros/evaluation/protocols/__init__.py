@@ -8,6 +8,7 @@ from occflow_ros.evaluation.protocol import Protocol
 from occflow_ros.evaluation.protocols.depth import DepthProtocol
 from occflow_ros.evaluation.protocols.kitti_flow import KittiFlowProtocol
 from occflow_ros.evaluation.protocols.nuscenes import NuscenesProtocol
+from occflow_ros.evaluation.protocols.offboard import OffboardProtocol
 from occflow_ros.evaluation.protocols.semantic_kitti import SemanticKittiProtocol
 from occflow_ros.evaluation.protocols.synthetic import SyntheticProtocol
 
@@ -19,5 +20,6 @@ PROTOCOLS: dict[str, Protocol[Any]] = {
         KittiFlowProtocol(),
         DepthProtocol(),
         SyntheticProtocol(),
+        OffboardProtocol(),
     )
 }

@@ -8,15 +8,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from std_msgs.msg import Header
-from visualization_msgs.msg import Marker
 
+from occflow_ros.messages.cdr import CdrWriter
+from occflow_ros.messages.voxel_arrays import FloatArray, IndexArray, VoxelArrays, cells_of
+from occflow_ros.messages.voxel_colors import (
+    direction_rows,
+    direction_table,
+    look_up,
+    voxel_colors,
+)
 from occflow_ros.node_config import DisplayConfig
-from occflow_ros.ros.cdr import CdrWriter
-from occflow_ros.ros.conversions import FloatArray, IndexArray, VoxelArrays, cells_of
-from occflow_ros.ros.stamps import NS_PER_S
-from occflow_ros.ros.voxel_colors import direction_rows, direction_table, look_up, voxel_colors
 from occflow_ros.structures import VoxelGrid
+
+ADD, DELETE_ALL = 0, 3
+LINE_LIST, CUBE_LIST = 5, 6
+"""Actions and kinds of visualization_msgs/Marker."""
 
 ARROW_S = 1.0
 ARROW_HEAD = 0.25
@@ -32,6 +38,8 @@ SPREAD = tuple(round(2**32 / 1.2207440846057596**power) for power in (1, 2, 3))
 ONE_THREAD_ROWS = 2048
 """Rows of a matrix product that OpenBLAS still does in one thread; others would wait by turning."""
 
+_NS_PER_S = 1_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class ListMarker:
@@ -39,7 +47,7 @@ class ListMarker:
 
     Args:
         namespace: of the marker.
-        kind: `Marker.CUBE_LIST` or `Marker.LINE_LIST`.
+        kind: `CUBE_LIST` or `LINE_LIST`.
         scale_m: edge lengths of a cube, or the line width first.
         points_m: (n, 3) float64 cubes' centres, or ends of lines in pairs.
         colors: (n, 4) float32 red, green, blue, alpha in [0, 1].
@@ -112,7 +120,7 @@ class VoxelMarkers:
         self._colors.write(voxels, colors)
         return ListMarker(
             namespace="occupancy",
-            kind=Marker.CUBE_LIST,
+            kind=CUBE_LIST,
             scale_m=voxels.grid.voxel_size_m,
             points_m=points_m,
             colors=colors,
@@ -129,7 +137,7 @@ class VoxelMarkers:
         look_up(self._arrow_colors, direction_rows(velocity_mps), colors)
         return ListMarker(
             namespace="flow",
-            kind=Marker.LINE_LIST,
+            kind=LINE_LIST,
             scale_m=(LINE_WIDTH_M, 0.0, 0.0),
             points_m=self._arrow_lines_m(start_m, velocity_mps),
             colors=colors.reshape(-1, 4),  # (n * 6, 4)
@@ -166,35 +174,35 @@ def evenly(index: IndexArray, grid: VoxelGrid, count: int) -> npt.NDArray[np.int
     return np.sort(np.argpartition(rank, count)[:count])
 
 
-def marker_array(header: Header, marker: ListMarker, lifetime_s: float) -> bytes:
+def marker_array(header: Any, marker: ListMarker, lifetime_s: float) -> bytes:
     """A serialised MarkerArray that removes what the topic showed before, then adds `marker`.
 
     An empty list is not added: displays report it as an error.
     """
     cdr = CdrWriter()
     cdr.scalars("I", 2 if len(marker.points_m) else 1)
-    _write_marker(cdr, header, Marker.DELETEALL, _NOTHING, 0.0)
+    _write_marker(cdr, header, DELETE_ALL, _NOTHING, 0.0)
     if len(marker.points_m):
-        _write_marker(cdr, header, Marker.ADD, marker, lifetime_s)
+        _write_marker(cdr, header, ADD, marker, lifetime_s)
     return cdr.tobytes()
 
 
 _NOTHING = ListMarker(
-    "", Marker.CUBE_LIST, (0.0, 0.0, 0.0), np.empty((0, 3)), np.empty((0, 4), np.float32)
+    "", CUBE_LIST, (0.0, 0.0, 0.0), np.empty((0, 3)), np.empty((0, 4), np.float32)
 )
 
 
 def _write_marker(
-    cdr: CdrWriter, header: Header, action: int, marker: ListMarker, lifetime_s: float
+    cdr: CdrWriter, header: Any, action: int, marker: ListMarker, lifetime_s: float
 ) -> None:
     """The fields of visualization_msgs/Marker in the order of its definition."""
-    _write_header(cdr, header)
+    _write_header(cdr, header.stamp.sec, header.stamp.nanosec, header.frame_id)
     cdr.string(marker.namespace)
     cdr.scalars("i", 0, marker.kind, action)
     cdr.scalars("d", 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)  # pose: position, orientation
     cdr.scalars("d", *marker.scale_m)
     cdr.scalars("f", 0.0, 0.0, 0.0, 1.0)  # color of those without their own
-    cdr.scalars("i", *divmod(round(lifetime_s * NS_PER_S), NS_PER_S))
+    cdr.scalars("i", *divmod(round(lifetime_s * _NS_PER_S), _NS_PER_S))
     cdr.scalars("?", False)  # frame_locked
     cdr.sequence(marker.points_m)
     cdr.sequence(marker.colors)
@@ -204,7 +212,7 @@ def _write_marker(
 def _write_texture_text_and_mesh(cdr: CdrWriter) -> None:
     """The rest of visualization_msgs/Marker, which a list does not use."""
     cdr.string("")  # texture_resource
-    _write_header(cdr, Header())  # texture
+    _write_header(cdr, 0, 0, "")  # texture
     cdr.string("")
     cdr.scalars("I", 0)
     cdr.scalars("I", 0)  # uv_coordinates
@@ -215,10 +223,10 @@ def _write_texture_text_and_mesh(cdr: CdrWriter) -> None:
     cdr.scalars("?", False)  # mesh_use_embedded_materials
 
 
-def _write_header(cdr: CdrWriter, header: Header) -> None:
-    cdr.scalars("i", header.stamp.sec)
-    cdr.scalars("I", header.stamp.nanosec)
-    cdr.string(header.frame_id)
+def _write_header(cdr: CdrWriter, sec: int, nanosec: int, frame_id: str) -> None:
+    cdr.scalars("i", sec)
+    cdr.scalars("I", nanosec)
+    cdr.string(frame_id)
 
 
 def _arrow_shape() -> npt.NDArray[np.float64]:

@@ -6,7 +6,15 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Any
 
-from occflow_ros.data.recorded_predictions import stamp_ns
+import numpy as np
+from rosbags.highlevel import AnyReader
+
+from occflow_ros.data.recorded_predictions import (
+    TRANSFORMS_TYPE,
+    decode,
+    messages_of,
+    stamp_ns,
+)
 from occflow_ros.geometry.se3 import (
     Array,
     from_quaternion_translation,
@@ -61,6 +69,8 @@ class TransformTree:
                 )
             except ValueError:
                 continue
+            if not np.isfinite(parent_T_child).all():
+                continue
             child, parent = _plain(transform.child_frame_id), _plain(transform.header.frame_id)
             edge = self._edges.setdefault(child, _Edge(parent, static))
             edge.insert(stamp_ns(transform.header), parent_T_child)
@@ -96,6 +106,15 @@ class TransformTree:
         if above is None or below is None or self.root(target) != self.root(source):
             return None
         return inverse(above) @ below
+
+
+def read_transforms(reader: AnyReader) -> TransformTree:
+    """All transforms of a bag."""
+    tree = TransformTree()
+    for connection, _, data in messages_of(reader, TRANSFORMS_TYPE):
+        message = decode(reader, data, connection.msgtype)
+        tree.add(message, static=connection.topic.endswith("tf_static"))
+    return tree
 
 
 def _plain(frame: str) -> str:

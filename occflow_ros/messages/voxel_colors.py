@@ -10,7 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from occflow_ros.geometry.camera import Image
-from occflow_ros.ros.conversions import FloatArray, VoxelArrays, cells_of, probability_levels
+from occflow_ros.messages.voxel_arrays import (
+    FloatArray,
+    VoxelArrays,
+    cells_of,
+    probability_levels,
+)
 from occflow_ros.structures import UNKNOWN_CLASS_ID, VoxelGrid
 from occflow_ros.viz.palette import FASTEST_MPS, class_table, direction_colors, speed_colors
 
@@ -87,7 +92,8 @@ def opaque(rgb: Image) -> FloatArray:
 
 def _color_map(number: int) -> Image:
     bgr = cv2.applyColorMap(np.arange(LEVELS, dtype=np.uint8), number)  # (256, 1, 3)
-    return bgr[:, 0, ::-1]
+    rgb: Image = bgr[:, 0, ::-1].astype(np.uint8)
+    return rgb
 
 
 def _height_table(num_levels: int) -> Image:

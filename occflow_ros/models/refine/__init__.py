@@ -1,0 +1,1 @@
+"""Stages of OccFiner's multi-to-multi local propagation network (section 3.2)."""

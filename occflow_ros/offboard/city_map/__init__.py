@@ -1,0 +1,1 @@
+"""The city-level semantic map of static classes (OccFiner, appendix B)."""

@@ -1,0 +1,1 @@
+"""Training of OccFiner's first stage from recorded predictions and true classes."""
