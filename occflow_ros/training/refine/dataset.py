@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from occflow_ros.training.draws import Draw, Drawn
 from occflow_ros.training.mono.truth import Classes, class_truth, labelled_sets
 from occflow_ros.training.refine.augment import augment
 from occflow_ros.training.refine.sample import RefineSample
+from occflow_ros.training.refine.truth import seen_along_the_way
 
 _CACHE_BYTES = 2**28
 
@@ -169,26 +170,54 @@ class _Labelled:
 class _Truths:
     """True classes on the grid of the network; as many are kept as there is room for.
 
-    A set is in several windows, and reading it takes longer than the rest of a sample.
+    A set is in several windows, and reading it takes longer than the rest of a sample. Where a set
+    has no voxel files of SemanticKITTI, which already are of all that is seen along the way, it is
+    put together with the others of its segment.
     """
 
     def __init__(self, config: RefineModelConfig) -> None:
         self._grid, self._classes = config.grid.voxels, config.classes
         self._most = _CACHE_BYTES // self._grid.num_voxels
-        self._kept: dict[tuple[Path, str, int], Classes] = {}
+        self._kept: dict[tuple[str, Path, str, int], Classes] = {}
 
     def of(self, one: RefineDrive, place: int) -> Classes:
         """(X, Y, Z), unknown where the frame is not labelled; raises DataError."""
         index = one.set_of[place]
         if index is None:
             return np.full(self._grid.shape, UNKNOWN_CLASS_ID, np.uint8)
-        key = one.folder, one.drive.name, index
+        if one.drive.sets[index].occupancy is None:
+            return self._seen(one, index)
+        return self._once("way", one, index, lambda: self._along_the_way(one, place))
+
+    def _along_the_way(self, one: RefineDrive, place: int) -> Classes:
+        info = one.recording.info
+        segment = next(segment for segment in segments(info) if place in segment)
+        labelled = [other for other in segment if one.set_of[other] is not None]
+        sets = [index for other in labelled if (index := one.set_of[other]) is not None]
+        return seen_along_the_way(
+            [self._seen(one, index) for index in sets],
+            self._grid,
+            info.world_T_base[labelled],
+            labelled.index(place),
+            info.vocabulary.movable,
+        )
+
+    def _seen(self, one: RefineDrive, index: int) -> Classes:
+        """Of what the sensors of the set see."""
+        return self._once(
+            "seen", one, index, lambda: class_truth(one, index, self._grid, self._classes)
+        )
+
+    def _once(
+        self, what: str, one: RefineDrive, index: int, make: Callable[[], Classes]
+    ) -> Classes:
+        key = what, one.folder, one.drive.name, index
         if (kept := self._kept.get(key)) is not None:
             return kept
-        truth = class_truth(one, index, self._grid, self._classes)
+        made = make()
         if len(self._kept) < self._most:
-            self._kept[key] = truth
-        return truth
+            self._kept[key] = made
+        return made
 
 
 def _places(one: RefineDrive, sizes: WindowSizes) -> Iterator[tuple[RefineDrive, range, int]]:
