@@ -16,9 +16,9 @@ from occflow_ros.models.temporal import SliceAttention
 from occflow_ros.mono_config import MONO_PRESETS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGE, TRAINING, SEMANTICS = (
+PAGE, TRAINING, SEMANTICS, OFFBOARD = (
     (REPOSITORY / "docs" / f"{name}.md").read_text(encoding="utf-8")
-    for name in ("network", "training", "semantics")
+    for name in ("network", "training", "semantics", "offboard")
 )
 C = 192
 
@@ -50,7 +50,7 @@ def names_in(path):
 
 @pytest.mark.parametrize(
     ("path", "name"),
-    sorted(set(re.findall(r"`([\w/]+\.py)::([\w.]+)`", PAGE + TRAINING + SEMANTICS))),
+    sorted(set(re.findall(r"`([\w/]+\.py)::([\w.]+)`", PAGE + TRAINING + SEMANTICS + OFFBOARD))),
 )
 def test_what_the_page_names_exists(path, name):
     assert name in names_in(path), f"{path} has no {name}"
@@ -62,7 +62,7 @@ def test_what_the_page_names_exists(path, name):
         "README.md",
         *(
             f"docs/{name}.md"
-            for name in ("network", "training", "semantics", "weights", "ablations")
+            for name in ("network", "training", "semantics", "offboard", "weights", "ablations")
         ),
     ],
 )
@@ -99,15 +99,16 @@ def test_every_equation_of_training_has_code_and_a_test():
         assert named and all((REPOSITORY / path).is_file() for path in named), paper
 
 
-def test_every_equation_of_semantics_has_code_and_a_test():
-    table = rows(section("From the paper to the code", SEMANTICS))
+@pytest.mark.parametrize(("page", "last"), [(SEMANTICS, 10), (OFFBOARD, 13)])
+def test_every_equation_of_other_papers_has_code_and_a_test(page, last):
+    table = rows(section("From the paper to the code", page))
     found = {
         int(n) for row in table if row[0].startswith("eq.") for n in re.findall(r"\d+", row[0])
     }
-    assert found == set(range(1, 11))
+    assert found == set(range(1, last + 1))
     tested = [row for row in table if len(row) == 4]
     assert all("::" in code for _, _, code, _ in tested)
-    for where, name in re.findall(r"`(test/[\w/]+\.py)::(\w+)`", SEMANTICS):
+    for where, name in re.findall(r"`(test/[\w/]+\.py)::(\w+)`", page):
         assert name in names_in(where), f"{where} has no {name}"
 
 

@@ -199,8 +199,9 @@ class MonoStudy(Study[MonoVariant]):
     def note(self, seeds: int) -> str:
         """Budget and data."""
         train = self.config.train
+        teachers = ", a teacher's too" if self.teacher is None else ""
         return (
-            f"Steps of a run, a teacher's too: {self.steps}, each of {train.samples_per_step} "
+            f"Steps of a run{teachers}: {self.steps}, each of {train.samples_per_step} "
             f"samples of {train.cameras_per_sample or 'all'} camera(s); seeds: {seeds}, mean ± "
             f"standard deviation; drives to train on: {len(self.drives)}, to compare with: "
             f"{len(self.held_out)}, one set in {self.every}. IoU as shares, over the voxels that a "
