@@ -246,7 +246,7 @@ def _import(out: Path, predictions: Path, drives: Sequence[MonoDrive]) -> list[F
     stores = []
     for one in drives:
         name = one.drive.name
-        (recording,) = open_recordings(predictions, one.folder, (name,))
+        (recording,) = open_recordings(predictions, (one.folder,), (name,))
         imported = import_recording(recording, out / name)
         for note in imported.notes:
             _warn(f"{name}: {note}")
@@ -265,7 +265,7 @@ def _refine(
     folders = [out / name for name in names]
     if not all((folder / INFO).is_file() for folder in folders):
         inputs = [args.out / "onboard" / name for name in names]
-        report = refine(inputs, None, out, options, engine, _stage_bar)
+        report = refine(inputs, (), out, options, engine, _stage_bar)
         if report.skipped:
             raise DataError("; ".join(f"{one.name}: {one.reason}" for one in report.skipped))
     return [FrameStore(folder) for folder in folders]

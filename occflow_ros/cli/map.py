@@ -6,13 +6,14 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from occflow_ros.cli.arguments import named_path, positive_float
 from occflow_ros.cli.engine_options import add_worker_arguments, engine_options
+from occflow_ros.cli.recording_options import add_recording_arguments, add_vote_arguments
 from occflow_ros.offboard.city_map.align import read_transform
 from occflow_ros.offboard.city_map.build import MapOptions, MapReport
 from occflow_ros.offboard.city_map.comparison import comparison, true_map
@@ -21,7 +22,7 @@ from occflow_ros.offboard.city_map.make import make_map
 from occflow_ros.offboard.city_map.nav import NavOptions
 from occflow_ros.offboard.city_map.store import GROUP, CityMap
 from occflow_ros.offboard.engines import open_engine
-from occflow_ros.offboard.propagation import Free, PropagationOptions, Sensor
+from occflow_ros.offboard.propagation import PropagationOptions
 from occflow_ros.output import write_text
 from occflow_ros.table import Table, as_markdown, as_text
 
@@ -32,20 +33,10 @@ _TABLE = "map.md"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow map`."""
-    parser.add_argument(
-        "--input",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="PATH",
-        help="refined drives or recordings as occflow refine takes them, all with poses in one"
+    add_recording_arguments(
+        parser,
+        "refined drives or recordings as occflow refine takes them, all with poses in one"
         " fixed frame",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="drives that were predicted, for the poses and cameras that the input lacks",
     )
     parser.add_argument(
         "--out",
@@ -69,20 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help="edge of the voxels of the map (default: those of the recordings)",
     )
-    parser.add_argument(
-        "--sensor",
-        choices=get_args(Sensor),
-        default=PropagationOptions().sensor,
-        help="of the onboard model, which weights the votes; none: all the same"
-        " (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--free",
-        choices=get_args(Free),
-        default=PropagationOptions().free,
-        help="empty voxels that vote: what the sensor sees past what the frame itself holds, or"
-        " all, as in the paper (default: %(default)s)",
-    )
+    add_vote_arguments(parser)
     parser.add_argument(
         "--export",
         nargs="+",

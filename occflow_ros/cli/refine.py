@@ -6,14 +6,15 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from tqdm import tqdm
 
 from occflow_ros.cli.arguments import count
 from occflow_ros.cli.engine_options import add_engine_arguments, engine_options
+from occflow_ros.cli.recording_options import add_recording_arguments, add_vote_arguments
 from occflow_ros.offboard.engines import open_engine
-from occflow_ros.offboard.propagation import Free, PropagationOptions, Sensor
+from occflow_ros.offboard.propagation import PropagationOptions
 from occflow_ros.offboard.refine import STAGES, RefineOptions, RefineReport, Stage, refine
 from occflow_ros.offboard.work_folder import WORK
 from occflow_ros.table import Table, as_text, number
@@ -24,20 +25,10 @@ _DEFAULTS = PropagationOptions()
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `occflow refine`."""
-    parser.add_argument(
-        "--input",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="PATH",
-        help="bag, folder with sequences/XX/predictions of SemanticKITTI or with"
+    add_recording_arguments(
+        parser,
+        "bag, folder with sequences/XX/predictions of SemanticKITTI or with"
         " DRIVE/TOKEN/labels.npz, or recordings of occflow",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="drives that were predicted, for the poses and cameras that the input lacks",
     )
     parser.add_argument(
         "--out",
@@ -85,20 +76,7 @@ def _add_global(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="frames before and after each that vote on it (default: %(default)s)",
     )
-    group.add_argument(
-        "--sensor",
-        choices=get_args(Sensor),
-        default=_DEFAULTS.sensor,
-        help="of the onboard model, which weights the votes; none: all the same"
-        " (default: %(default)s)",
-    )
-    group.add_argument(
-        "--free",
-        choices=get_args(Free),
-        default=_DEFAULTS.free,
-        help="empty voxels that vote: those in sight of the sensor, or all, as in the paper"
-        " (default: %(default)s)",
-    )
+    add_vote_arguments(group)
     group.add_argument(
         "--no-frustum",
         action="store_true",

@@ -159,8 +159,8 @@ def _recordings(
 ) -> dict[str, Recording]:
     """The recording of each drive, by name."""
     found: dict[str, Recording] = {}
-    for path, data in zip(paths, _folder_for_each(paths, folders)):
-        for recording in open_recordings(path, data, names):
+    for path in paths:
+        for recording in open_recordings(path, folders, names):
             name = recording.info.name
             if name in found:
                 raise DataError(f"{path}: expected one recording of each drive, {name} is twice")
@@ -171,15 +171,6 @@ def _recordings(
             f"found {', '.join(sorted(found)) or 'none'} and none of {', '.join(missing)}"
         )
     return found
-
-
-def _folder_for_each(
-    paths: Sequence[Path], folders: Sequence[Path]
-) -> Sequence[Path] | list[Path | None]:
-    """Where the poses of each path are, if it has none: as many folders as paths, or one of all."""
-    if len(folders) == len(paths):
-        return folders
-    return [folders[0] if len(folders) == 1 else None] * len(paths)
 
 
 def _stored(recording: Recording, folder: Path) -> FrameStore:

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from occflow_ros.cues.images import file_digest
-from occflow_ros.data import classes, semantic_kitti
 from occflow_ros.data.scene import VoxelScene
+from occflow_ros.data.vocabulary import GROUND_NAMES
 from occflow_ros.engine.prediction import Classes, Prediction
 from occflow_ros.errors import DataError
 from occflow_ros.evaluation.sources import Predictions
@@ -31,11 +31,6 @@ LABELS: dict[Trivial, str] = {
 }
 
 _OFTEN = 0.2
-
-_GROUND_NAMES = (
-    *(classes.NAMES[number] for number in classes.GROUND),
-    *(semantic_kitti.NAMES[number] for number in semantic_kitti.GROUND),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +118,10 @@ def _filling(prior: ClassPrior) -> Classes:
 
 def _ground_class(prior: ClassPrior, path: Path) -> int:
     counts = prior.class_counts
-    ground = [place for place, name in enumerate(prior.names) if name in _GROUND_NAMES]
+    ground = [place for place, name in enumerate(prior.names) if name in GROUND_NAMES]
     if not ground:
         raise DataError(
-            f"{path}: expected one of the classes {', '.join(dict.fromkeys(_GROUND_NAMES))}, "
+            f"{path}: expected one of the classes {', '.join(dict.fromkeys(GROUND_NAMES))}, "
             f"got {', '.join(prior.names)}"
         )
     return max(ground, key=lambda place: int(counts[place]))

@@ -129,12 +129,13 @@ class KeyCounter:
         return self._last
 
 
-def open_bag_recording(path: Path, data: Path | None = None) -> BagRecording:
+def open_bag_recording(path: Path, data: Sequence[Path] = ()) -> BagRecording:
     """Scan a bag.
 
     Args:
         path: rosbag2 folder, or an `.mcap` file.
-        data: the drive that was replayed, where the bag lacks `/tf`; its poses are interpolated.
+        data: folders with the drive that was replayed, where the bag lacks `/tf`; its poses are
+            interpolated.
 
     Raises:
         DataError: where it cannot be read, has no predictions with poses or those of several
@@ -155,7 +156,7 @@ class _Found:
     unknown: bool
 
 
-def _scan(path: Path, reader: AnyReader, topic: str, data: Path | None) -> BagRecording:
+def _scan(path: Path, reader: AnyReader, topic: str, data: Sequence[Path]) -> BagRecording:
     class_names = ClassLegends(reader).of(topic)
     found, skipped = _predictions(path, reader, topic, class_names)
     first = _only_kind(path, found)
@@ -197,14 +198,14 @@ class _Way:
 
 
 def _way(
-    path: Path, reader: AnyReader, base_frame: str, stamps: Sequence[int], data: Path | None
+    path: Path, reader: AnyReader, base_frame: str, stamps: Sequence[int], data: Sequence[Path]
 ) -> _Way:
     tree = read_transforms(reader)
     found = {stamp: tree.to_root(base_frame, stamp) for stamp in stamps}
     poses = {stamp: pose for stamp, pose in found.items() if pose is not None}
     if poses:
         return _Way(poses, *_cameras(reader, tree, base_frame, next(iter(poses))))
-    if data is None:
+    if not data:
         raise DataError(
             f"{path}: expected /tf with the pose of {base_frame} at the times of predictions, got "
             f"none for {len(stamps)} of them; record /tf and /tf_static, or give the drive that "

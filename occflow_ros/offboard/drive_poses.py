@@ -12,23 +12,24 @@ from occflow_ros.errors import DataError
 from occflow_ros.geometry.se3 import Array, interpolate
 
 
-def drive_poses(data: Path, stamps_ns: Sequence[int]) -> tuple[Drive, dict[int, Array]]:
-    """The drive of a folder that spans some of these times, and its poses at those.
+def drive_poses(data: Sequence[Path], stamps_ns: Sequence[int]) -> tuple[Drive, dict[int, Array]]:
+    """The drive of some folders that spans some of these times, and its poses at those.
 
     Args:
-        data: as `open_drives` takes it.
+        data: folders as `open_drives` takes them.
         stamps_ns: ascending.
 
     Raises:
         DataError: where no drive spans one, or several do.
     """
-    found = {drive.name: drive for drive in open_drives(data, Selection())}
+    found = {drive.name: drive for one in data for drive in open_drives(one, Selection())}
     poses = {name: _poses(drive, stamps_ns) for name, drive in found.items()}
     spanning = [name for name in found if poses[name]]
     if len(spanning) != 1:
         raise DataError(
-            f"{data}: expected one drive at the times of the predictions, {stamps_ns[0]} to "
-            f"{stamps_ns[-1]} ns, got {', '.join(spanning) or 'none'} of {len(found)}"
+            f"{', '.join(map(str, data))}: expected one drive at the times of the predictions, "
+            f"{stamps_ns[0]} to {stamps_ns[-1]} ns, got {', '.join(spanning) or 'none'} of "
+            f"{len(found)}"
         )
     return found[spanning[0]], poses[spanning[0]]
 

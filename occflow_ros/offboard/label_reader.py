@@ -9,7 +9,7 @@ images for it: without them it has no cameras.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -66,13 +66,14 @@ class LabelRecording:
 
 
 def open_kitti_predictions(
-    path: Path, data: Path | None, drives: Collection[str] | None = None
+    path: Path, data: Sequence[Path], drives: Collection[str] | None = None
 ) -> Iterator[LabelRecording]:
     """One recording for each sequence with predictions.
 
     Args:
         path: folder with `sequences`.
-        data: folder of SemanticKITTI; None: the same folder.
+        data: folders of SemanticKITTI, of which the first with the sequence counts; without any,
+            the same folder.
         drives: sequences that are wanted; None: all.
 
     Raises:
@@ -83,23 +84,24 @@ def open_kitti_predictions(
         if drives is not None and sequence not in drives:
             continue
         if files := sorted(folder.glob("*.label")):
-            yield _kitti(path, data or path, sequence, [_number(file) for file in files])
+            root = _root_of(sequence, data or (path,))
+            yield _kitti(path, root, sequence, [_number(file) for file in files])
 
 
 def open_labels(
-    path: Path, data: Path | None, drives: Collection[str] | None = None
+    path: Path, data: Sequence[Path], drives: Collection[str] | None = None
 ) -> Iterator[LabelRecording]:
     """One recording for each drive with files.
 
     Args:
         path: folder of the drives.
-        data: of the drives themselves; there must be one.
+        data: folders of the drives themselves.
         drives: names of those that are wanted; None: all.
 
     Raises:
         DataError: where the drives are missing, or a file that says on which grid the others are.
     """
-    if data is None:
+    if not data:
         raise DataError(
             f"{path}: expected the drives that were predicted, as the files have no poses; give "
             "their folder by --data"
@@ -109,11 +111,17 @@ def open_labels(
     found = [drive for drive in _drives(data, names) if drive.name in names]
     if missing := names - {drive.name for drive in found}:
         raise DataError(
-            f"{data}: expected the drives {', '.join(sorted(names))}, of which {path} has "
-            f"predictions, found no {', '.join(sorted(missing))}"
+            f"{', '.join(map(str, data))}: expected the drives {', '.join(sorted(names))}, of "
+            f"which {path} has predictions, found no {', '.join(sorted(missing))}"
         )
     for drive in found:
         yield _labels(path, drive)
+
+
+def _root_of(sequence: str, folders: Sequence[Path]) -> Path:
+    """The first folder that has a sequence, else the first."""
+    having = (folder for folder in folders if (folder / "sequences" / sequence).is_dir())
+    return next(having, folders[0])
 
 
 def _number(file: Path) -> int:
@@ -159,9 +167,11 @@ def _kitti_drive(data: Path, sequence: str) -> tuple[list[int], list[Array], tup
     return stamps_ns, [one.odom_T_base for one in drive.sets], tuple(drive.cameras.values())
 
 
-def _drives(data: Path, names: set[str]) -> Iterator[Drive]:
-    named = kind_of(check_folder(data)) == "nuscenes"  # only the tables that are needed
-    return open_drives(data, Selection(scenes=tuple(sorted(names)) if named else ()))
+def _drives(data: Sequence[Path], names: set[str]) -> Iterator[Drive]:
+    for folder in data:
+        named = len(data) == 1 and kind_of(check_folder(folder)) == "nuscenes"
+        scenes = tuple(sorted(names)) if named else ()  # only the tables that are needed
+        yield from open_drives(folder, Selection(scenes=scenes))
 
 
 def _labels(path: Path, drive: Drive) -> LabelRecording:

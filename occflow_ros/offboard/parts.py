@@ -136,11 +136,11 @@ class OpenPart:
 
     Args:
         path: of recordings.
-        data: drives that were predicted.
+        data: folders of the drives that were predicted.
     """
 
     path: Path
-    data: Path | None
+    data: tuple[Path, ...]
 
     def __str__(self) -> str:
         return str(self.path)

@@ -23,21 +23,22 @@ _BAG = "metadata.yaml"
 
 
 def open_recordings(
-    path: Path, data: Path | None = None, drives: Collection[str] | None = None
+    path: Path, data: Sequence[Path] = (), drives: Collection[str] | None = None
 ) -> tuple[Recording, ...]:
     """The recordings of a path, one for each drive.
 
     Args:
         path: rosbag2 folder or `.mcap` file, folder with `sequences/XX/predictions/*.label` or with
             `DRIVE/TOKEN/labels.npz`, `FrameStore` or folder of several.
-        data: drives that were predicted, for the poses and cameras that the path lacks.
+        data: folders of the drives that were predicted, for the poses and cameras that the path
+            lacks.
         drives: names of those that are wanted where there can be several; None: all.
 
     Raises:
         DataError: where it holds no predictions, or poses are missing, or frames of one drive are
             on different grids.
     """
-    path, data = path.expanduser(), None if data is None else data.expanduser()
+    path, data = path.expanduser(), tuple(folder.expanduser() for folder in data)
     found: Sequence[Recording]
     match format_of(path):
         case "bag":

@@ -127,7 +127,7 @@ class RefineReport:
 
 def refine(
     paths: Sequence[Path],
-    data: Path | None,
+    data: Sequence[Path],
     out: Path,
     options: RefineOptions,
     engine: Engine,
@@ -138,7 +138,7 @@ def refine(
 
     Args:
         paths: as `open_recordings` takes them.
-        data: drives that were predicted, where the paths do not have their poses.
+        data: folders of the drives that were predicted, where the paths do not have their poses.
         out: folder for the refined recordings; what an unfinished run left there is gone on with.
         options: what is done.
         engine: that does the parts.
@@ -176,7 +176,7 @@ class _Run:
         self.skipped: list[Skip] = []
 
     def open(
-        self, paths: Sequence[Path], data: Path | None, out: Path, options: RefineOptions
+        self, paths: Sequence[Path], data: Sequence[Path], out: Path, options: RefineOptions
     ) -> list[Input]:
         begun_s = time.monotonic()
         inputs, skips = open_inputs(
@@ -311,12 +311,14 @@ def _frames(one: Input) -> Path:
     return one.frames
 
 
-def _settings(paths: Sequence[Path], data: Path | None, options: RefineOptions) -> dict[str, Any]:
+def _settings(
+    paths: Sequence[Path], data: Sequence[Path], options: RefineOptions
+) -> dict[str, Any]:
     """All that the refined frames depend on; where they are computed makes no difference."""
     return {
         "version": __version__,
         "input": [str(path.resolve()) for path in paths],
-        "data": None if data is None else str(data.resolve()),
+        "data": [str(folder.resolve()) for folder in data],
         "stages": options.stages,
         "weights": None if options.weights is None else digest_of(options.weights),
         "bag": options.bag,

@@ -68,7 +68,7 @@ class Skip:
 
 def open_inputs(
     paths: Sequence[Path],
-    data: Path | None,
+    data: Sequence[Path],
     out: Path,
     work: Path,
     bag: bool,
@@ -86,7 +86,7 @@ def open_inputs(
         engine: that opens them.
         progress: wraps the paths.
     """
-    parts = [Tried(OpenPart(path, data)) for path in paths]
+    parts = [Tried(OpenPart(path, tuple(data))) for path in paths]
     found = dict(progress(engine.run(parts), len(parts), "opening", "input"))
     bag_names = _bag_names(paths)
     inputs: dict[Path, Input] = {}

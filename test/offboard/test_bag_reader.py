@@ -167,7 +167,7 @@ def test_poses_and_cameras_may_come_from_the_drive_that_was_replayed(tmp_path):
     with hand_made(tmp_path / "bag") as bag:
         for stamp_ns in (stamp(0), stamp(1) - 100_000_000, stamp(2), stamp(3)):
             bag.prediction(voxels(stamp_ns, class_id=None))
-    (recording,) = open_recordings(tmp_path / "bag", data)
+    (recording,) = open_recordings(tmp_path / "bag", (data,))
     np.testing.assert_allclose(recording.info.world_T_base[:, 0, 3], (0.0, 2.4, 6.0))
     assert [camera.name for camera in recording.info.cameras] == ["front"]
     assert recording.notes == ("1 predictions without a pose left out",)

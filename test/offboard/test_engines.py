@@ -89,7 +89,7 @@ def refined(recording, tmp_path_factory):
 
 def _refine(recording, out, engine):
     options = RefineOptions("global", propagation=PropagationOptions(radius=3))
-    refine([recording], None, out, options, engine, lambda items, *_: items)
+    refine([recording], (), out, options, engine, lambda items, *_: items)
     return contents(out)
 
 

@@ -18,7 +18,7 @@ from occflow_ros.offboard.readers import open_recordings
 def test_semantic_kitti_has_poses_and_cameras_of_its_data_set(tmp_path, numbers):
     data = write_kitti(tmp_path / "data")
     predictions = write_kitti_predictions(tmp_path / "model", numbers)
-    (recording,) = open_recordings(predictions, data)
+    (recording,) = open_recordings(predictions, (data,))
     info = recording.info
     assert (info.name, info.grid, info.vocabulary) == ("08", GRID, SEMANTIC_KITTI)
     assert info.frame_names == tuple(f"{number:06d}" for number in numbers)
@@ -46,7 +46,7 @@ def test_missing_poses_of_semantic_kitti_are_named(tmp_path):
     data = write_kitti(tmp_path / "data")
     (data / "poses" / "08.txt").unlink()
     with pytest.raises(DataError, match=r"poses.*08\.txt: file is missing.* by --data"):
-        open_recordings(predictions, data)
+        open_recordings(predictions, (data,))
 
 
 def test_frames_that_the_data_set_does_not_have_are_named(tmp_path):
@@ -61,7 +61,7 @@ def test_labels_have_poses_of_their_drive_and_velocities(tmp_path):
     still = truth(2, velocity_mps=(np.nan, np.nan))
     still.velocity_mps[:] = np.nan
     labels = made.write_labels(tmp_path / "labels", {0: truth(0), 2: still})
-    (recording,) = open_recordings(labels, data)
+    (recording,) = open_recordings(labels, (data,))
     info = recording.info
     assert (info.name, info.vocabulary, info.grid) == ("street", OCC3D, truth(0).grid)
     assert info.frame_names == (str(made.stamp(0)), str(made.stamp(2)))
@@ -80,24 +80,35 @@ def test_what_labels_lack_is_named(tmp_path):
         open_recordings(labels)
     data = write_drive(tmp_path / "data", name="road")
     with pytest.raises(DataError, match="expected the drives street, .* found no street"):
-        open_recordings(labels, data)
+        open_recordings(labels, (data,))
+
+
+def test_drives_may_lie_in_several_folders(tmp_path):
+    names = ("street", "road")
+    data = [write_drive(tmp_path / name, name=name) for name in names]
+    for name in names:
+        made.write_labels(tmp_path / "labels", {0: truth(0)}, name)
+    found = open_recordings(tmp_path / "labels", data)
+    assert [one.info.name for one in found] == ["street", "road"]
+    with pytest.raises(DataError, match="found no road"):
+        open_recordings(tmp_path / "labels", data[:1])
 
 
 def test_labels_of_no_set_are_left_out_and_counted(tmp_path):
     data = write_drive(tmp_path / "data", count=2)
     labels = made.write_labels(tmp_path / "labels", {0: truth(0), 3: truth(3)})
-    (recording,) = open_recordings(labels, data)
+    (recording,) = open_recordings(labels, (data,))
     assert len(recording.info) == 1
     assert recording.notes == ("1 predictions of no set of the drive left out",)
     (labels / "street" / str(made.stamp(0)) / "labels.npz").unlink()
     with pytest.raises(DataError, match="found 1 of others"):
-        open_recordings(labels, data)
+        open_recordings(labels, (data,))
 
 
 def test_another_grid_amid_the_drive_is_named_and_what_was_read_is_kept(tmp_path):
     data = write_drive(tmp_path / "data")
     truths = {0: truth(0), 1: truth(1), 2: truth(2, shape=(4, 4, 4))}
-    (recording,) = open_recordings(made.write_labels(tmp_path / "labels", truths), data)
+    (recording,) = open_recordings(made.write_labels(tmp_path / "labels", truths), (data,))
     with pytest.raises(DataError, match=rf"{made.stamp(2)}/labels\.npz: expected .* as before"):
         import_recording(recording, tmp_path / "store")
     assert FrameStore(tmp_path / "store").missing == (2,)
@@ -106,7 +117,7 @@ def test_another_grid_amid_the_drive_is_named_and_what_was_read_is_kept(tmp_path
 def test_one_store_or_several_are_recordings(tmp_path):
     data = write_drive(tmp_path / "data")
     labels = made.write_labels(tmp_path / "labels", {0: truth(0)})
-    (recording,) = open_recordings(labels, data)
+    (recording,) = open_recordings(labels, (data,))
     for name in "ab":
         import_recording(recording, tmp_path / "stores" / name)
     assert len(open_recordings(tmp_path / "stores")) == 2

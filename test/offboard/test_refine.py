@@ -34,7 +34,7 @@ def plainly(items, total, stage, unit):
 
 def run(paths, out, options=OPTIONS, **settings):
     with open_engine(EngineOptions()) as engine:
-        return refine(paths, None, out, options, engine, plainly, **settings)
+        return refine(paths, (), out, options, engine, plainly, **settings)
 
 
 def test_frames_are_those_of_one_pass_over_the_segments(tmp_path):

@@ -24,7 +24,7 @@ from occflow_ros.offboard.writers import write_like
 from occflow_ros.viewer.recorded_run import read_run
 
 
-def imported(path, folder, data=None):
+def imported(path, folder, *data):
     (recording,) = open_recordings(path, data)
     return import_recording(recording, folder).store
 
@@ -132,7 +132,7 @@ def test_label_files_come_back(tmp_path):
     labels = labelled_drives.write_labels(tmp_path / "labels", {n: truth(n) for n in range(3)})
     store = imported(labels, tmp_path / "store", data)
     write_like(labels, store, tmp_path / "out")
-    assert_equal(open_recordings(tmp_path / "out", data)[0], store)
+    assert_equal(open_recordings(tmp_path / "out", (data,))[0], store)
 
 
 def test_files_of_semantic_kitti_come_back(tmp_path):

@@ -45,7 +45,7 @@ class Made:
 
 def make_map(
     inputs: Sequence[Path],
-    data: Path | None,
+    data: Sequence[Path],
     out: Path,
     options: MapOptions,
     world_T_own: Mapping[str, Array],
@@ -59,7 +59,7 @@ def make_map(
 
     Args:
         inputs: as `open_recordings` takes them.
-        data: drives that were predicted, where the inputs do not have their poses.
+        data: folders of the drives that were predicted, where the inputs do not have their poses.
         out: folder of the map.
         options: how it is made.
         world_T_own: (4, 4) for each drive whose poses are in another fixed frame, by its name.

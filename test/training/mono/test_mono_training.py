@@ -94,11 +94,14 @@ def test_a_teacher_of_several_frames_teaches(made, tmp_path):
     assert "cross_view.query.weight" not in taught
 
 
-def test_a_teacher_of_other_channels_is_refused(made, tmp_path, capsys):
-    assert train(made, tmp_path / "teacher", "--set", "model.channels=16") == 0
+def test_a_teacher_of_other_classes_is_refused(made, tmp_path, capsys):
+    names = ("car", "driveable_surface", "free")
+    settings = (f"model.classes.names=[{', '.join(names)}]", "model.classes.empty=free")
+    options = [option for setting in settings for option in ("--set", setting)]
+    assert train(made, tmp_path / "teacher", *options) == 0
     path = tmp_path / "teacher" / "weights.safetensors"
     assert train(made, tmp_path / "taught", "--teacher", path) == 1
-    assert "teacher.channels: expected 8 of the student, got 16" in capsys.readouterr().err
+    assert f"got {names}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
