@@ -8,8 +8,13 @@ from occflow_ros import weights
 from occflow_ros.config import PRESETS, override, preset
 from occflow_ros.engine import checkpoint
 from occflow_ros.errors import DataError
-from occflow_ros.models.build import build_network, load_mono_network
+from occflow_ros.models.build import (
+    build_network,
+    load_mono_network,
+    load_refine_network,
+)
 from occflow_ros.mono_config import MONO_PRESETS, MonoConfig
+from occflow_ros.refine_config import REFINE_PRESETS, RefineConfig
 
 SHIPPED = sorted(Path(weights.__file__).parent.glob("*.safetensors"))
 LARGEST_BYTES = 20 * 2**20
@@ -18,7 +23,7 @@ LARGEST_BYTES = 20 * 2**20
 def test_nano_has_weights():
     stems = {path.stem for path in SHIPPED}
     assert "nano" in stems
-    assert stems <= PRESETS.keys() | MONO_PRESETS.keys()
+    assert stems <= PRESETS.keys() | MONO_PRESETS.keys() | REFINE_PRESETS.keys()
 
 
 @pytest.mark.parametrize("path", [p for p in SHIPPED if p.stem in PRESETS], ids=lambda p: p.stem)
@@ -39,6 +44,15 @@ def test_semantic_ones_fit_their_preset_and_bring_their_classes(path):
     network = load_mono_network(path)
     assert network.weights_source == str(path)
     assert network.class_names == model.classes.names
+    assert path.stat().st_size <= LARGEST_BYTES
+
+
+def test_those_of_stage_1_are_for_what_the_node_records():
+    path = weights.choose_refine_weights(None)
+    model, recorded = checkpoint.load(path, RefineConfig).config.model, MONO_PRESETS["mono_nano"]
+    assert model.grid == recorded.model.grid
+    assert model.classes.names == recorded.model.classes.names
+    assert load_refine_network(path).num_classes == len(model.classes.names)
     assert path.stat().st_size <= LARGEST_BYTES
 
 

@@ -9,9 +9,10 @@ from occflow_ros.config import PRESETS, ModelConfig
 from occflow_ros.engine.checkpoint import fits
 from occflow_ros.errors import DataError
 from occflow_ros.mono_config import MONO_PRESETS
-from occflow_ros.refine_config import REFINE_PRESETS
 
 UNTRAINED = "untrained"
+
+_SHIPPED_REFINE = Path(__file__).with_name("refine_nano.safetensors")
 
 
 def choose_weights(asked: str, model: ModelConfig) -> Path | None:
@@ -54,18 +55,10 @@ def choose_refine_weights(asked: Path | None) -> Path:
     """The checkpoint of stage 1 of a refinement, which brings its own grid and classes.
 
     Args:
-        asked: a file, or None for the one that comes with the package.
-
-    Raises:
-        DataError: where the package has none.
+        asked: a file, or None for the one that comes with the package, which is for what the node
+            records with the weights that come with it.
     """
-    path = _first_shipped(REFINE_PRESETS) if asked is None else asked.expanduser()
-    if path is None:
-        raise DataError(
-            "weights: expected a checkpoint of stage 1, as none comes with the package, or the "
-            "stages to be global"
-        )
-    return path
+    return _SHIPPED_REFINE if asked is None else asked.expanduser()
 
 
 def shipped_semantics(model: ModelConfig) -> Path | None:

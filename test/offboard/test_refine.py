@@ -190,7 +190,7 @@ def test_an_occupied_folder_is_refused_and_left_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "weights: expected a checkpoint of stage 1, as none comes"),
+        (["--sensor", "none"], "in: expected"),
         (["--stages", "global", "--weights", "w"], "weights: expected none without stage 1, got w"),
         (["--stages", "global", "--address", "auto"], "address: expected with the engine ray"),
         (["--stages", "global"], "in: expected"),
@@ -200,6 +200,13 @@ def test_the_command_line_says_what_is_wrong(tmp_path, capsys, arguments, messag
     common = ["refine", "--input", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
     assert cli.main([*common, *arguments]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_the_weights_that_ship_are_for_recordings_of_the_node(tmp_path, capsys):
+    write_recording(tmp_path / "in", count=3)
+    arguments = ["refine", "--input", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    assert cli.main(arguments) == 1
+    assert "give weights for it, or the stages as global" in capsys.readouterr().err
 
 
 def test_the_command_names_what_it_left_out(tmp_path, capsys):
