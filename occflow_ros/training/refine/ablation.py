@@ -63,7 +63,7 @@ class RefineVariant:
     vote: PropagationOptions | None = None
 
 
-AVERAGE = PropagationOptions(sensor="none", carry_moving=False)
+AVERAGE = PropagationOptions(sensor="none", free="all", carry_moving=False)
 RADII = (5, 10, 15, 20, 25, 30)
 
 ONBOARD = RefineVariant("onboard")
@@ -88,6 +88,9 @@ _STAGE_2 = {
     "without frustum weighting": RefineVariant("no_frustum", (), PropagationOptions(frustum=False)),
     "without distance weighting": RefineVariant(
         "no_near_box", (), PropagationOptions(near_box=False)
+    ),
+    "with the votes of all empty voxels": RefineVariant(
+        "all_free", (), PropagationOptions(free="all")
     ),
     "without carrying what moves": RefineVariant(
         "no_carrying", (), PropagationOptions(carry_moving=False)
